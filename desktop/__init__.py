@@ -1,0 +1,1 @@
+"""What the artist touches: the window, the command line and the session store."""

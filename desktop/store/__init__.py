@@ -1,0 +1,1 @@
+"""Sessions on disk: SQLite and content-addressed pictures. No Qt."""

@@ -1,0 +1,1 @@
+"""Thinks and paints: the engine of Limner. Knows no Qt, no screen and nothing of `desktop`."""

@@ -1,0 +1,1 @@
+"""The director: multimodal language models behind one interface. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The painter: diffusion pipelines behind one interface. Never imports llama_cpp."""

@@ -1,0 +1,1 @@
+"""How the starter models are made: data, training and export. Never imported by the running application."""
