@@ -33,7 +33,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="limner", description="Talk, and pictures appear. Without a command: the window.")
+    parser = argparse.ArgumentParser(
+        prog="limner", description="Talk, and pictures appear. Without a command: the window."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_turn(commands)
     _add_models(commands)
@@ -111,9 +113,15 @@ def _turn(args: argparse.Namespace) -> int:
     with Engine.open(library=args.session or _one_off(), choice=choice) as engine, _ctrl_c() as cancelled:
         session, parent = _continue(engine)
         draft = Draft(
-            session_id=session, parent_id=parent, text=_text(args.text), images=tuple(args.image), seed=args.seed,
-            modality=Modality(args.modality), two_step=args.two_step, overrides=_overrides(args),
-        )  # fmt: skip
+            session_id=session,
+            parent_id=parent,
+            text=_text(args.text),
+            images=tuple(args.image),
+            seed=args.seed,
+            modality=Modality(args.modality),
+            two_step=args.two_step,
+            overrides=_overrides(args),
+        )
         finished = None
         for event in engine.turn(draft, cancelled):
             _show(event, quiet=args.json)
@@ -133,9 +141,14 @@ def _text(given: str) -> str:
 def _overrides(args: argparse.Namespace) -> PaintOverrides:
     width, height = args.size or (None, None)
     return PaintOverrides(
-        width=width, height=height, steps=args.steps, guidance_scale=args.guidance, scheduler=args.scheduler,
-        negative_prompt=args.negative, count=args.count,
-    )  # fmt: skip
+        width=width,
+        height=height,
+        steps=args.steps,
+        guidance_scale=args.guidance,
+        scheduler=args.scheduler,
+        negative_prompt=args.negative,
+        count=args.count,
+    )
 
 
 def _continue(engine: Any) -> tuple[str, str | None]:

@@ -15,10 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from models.registry import Registry
+from models.seeds import check_seed, random_seed
+from models.turn import run_turn
+
 from desktop import places
 from desktop.store.records import PictureRecord, SessionRecord, TurnRecord
 from desktop.store.store import Store
 from models.contracts import (
+    BadInputError,
     BadModelError,
     DrawDone,
     KnownError,
@@ -34,10 +39,7 @@ from models.contracts import (
 )
 from models.mllm.base import Mllm
 from models.protocols import get_protocol
-from models.registry import Registry
-from models.seeds import check_seed, random_seed
 from models.t2i.base import T2I
-from models.turn import run_turn
 from models.workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -111,9 +113,13 @@ class Engine:
 
     @classmethod
     def open(
-        cls, home: Path | None = None, library: Path | None = None, *, choice: Choice | None = None,
+        cls,
+        home: Path | None = None,
+        library: Path | None = None,
+        *,
+        choice: Choice | None = None,
         model_folders: Sequence[Path] = (),
-    ) -> "Engine":  # fmt: skip
+    ) -> "Engine":
         """Open the library (default: inside `home`) and find the models. Starts no process, loads nothing.
 
         Raises StoreError if the library is locked, damaged, full or of a newer Limner.
@@ -122,8 +128,9 @@ class Engine:
         store = Store.open(library or places.library(home))
         registry = Registry(
             [*places.model_folders(home), *model_folders],
-            settings=home / "models.json", cache=home / "cache",
-        )  # fmt: skip
+            settings=home / "models.json",
+            cache=home / "cache",
+        )
         return cls(store, registry, Supervisor(logs=places.logs(home)), choice)
 
     # ------------------------------------------------------------ models
@@ -137,7 +144,9 @@ class Engine:
         found = self.registry.find(name, kind) if name else self.registry.default(kind)
         if found is None:
             wanted = f"the model “{name}”" if name else "any model"
-            raise BadModelError(f"Limner cannot find {wanted} for the {_CHAIRS[kind]}; add one with “limner models add”.")
+            raise BadModelError(
+                f"Limner cannot find {wanted} for the {_CHAIRS[kind]}; add one with “limner models add”."
+            )
         if found.problem:
             raise BadModelError(found.problem)
         return found
@@ -206,9 +215,13 @@ class Engine:
         yield TurnStage("loading_mllm")
         mllm = self.mllm()
         events = run_turn(
-            request, mllm=mllm, t2i=self.t2i, protocol=get_protocol(mllm.info.protocol),
-            folder=self._scratch, cancelled=cancelled,
-        )  # fmt: skip
+            request,
+            mllm=mllm,
+            t2i=self.t2i,
+            protocol=get_protocol(mllm.info.protocol),
+            folder=self._scratch,
+            cancelled=cancelled,
+        )
         for event in events:
             yield event
             if isinstance(event, DrawDone):
@@ -219,6 +232,8 @@ class Engine:
                 yield TurnFinished(self.store.finish_turn(turn_id, event))
 
     def _request(self, draft: Draft) -> TurnRequest:
+        if not draft.text.strip() and not draft.images:
+            raise BadInputError("There is nothing to answer yet; say something or attach a picture.")
         session = self.store.session(draft.session_id)
         return TurnRequest(
             turn_id=uuid.uuid4().hex,

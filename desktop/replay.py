@@ -44,7 +44,9 @@ def _row(engine: Engine, picture: PictureRecord, scratch: Path) -> dict[str, Any
 
 def _paint(engine: Engine, picture: PictureRecord, scratch: Path) -> Painted:
     spec = picture.spec
-    engine.choice = Choice(t2i=spec.model.name if spec.model else None, backend=spec.backend, device=spec.device or "auto")
+    engine.choice = Choice(
+        t2i=spec.model.name if spec.model else None, backend=spec.backend, device=spec.device or "auto"
+    )
     painter = engine.t2i()
     if spec.model and painter.info.model.sha256 != spec.model.sha256:
         raise KnownError(f"the model “{spec.model.name}” is not the one that painted it; its files have changed.")
@@ -72,4 +74,6 @@ def compare(before: Path, after: Path) -> dict[str, Any]:
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, int]:
     verdicts = [r["verdict"] for r in rows]
-    return {v: verdicts.count(v) for v in ("same bytes", "perceptually same", "drifted", "not painted") if v in verdicts}
+    return {
+        v: verdicts.count(v) for v in ("same bytes", "perceptually same", "drifted", "not painted") if v in verdicts
+    }

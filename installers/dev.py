@@ -27,7 +27,9 @@ STEPS = {
     "run": (("llama-cpp-python", "llama.txt"), ("the packages", "runtime.txt")),
     "test": (("llama-cpp-python", "llama.txt"), ("the packages", "runtime.txt"), ("the test tools", "dev.txt")),
 }
-WINDOW_LIBRARIES = "libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libdbus-1-3"
+WINDOW_LIBRARIES = (
+    "libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libdbus-1-3"
+)
 
 
 class Fault(Exception):
@@ -46,7 +48,7 @@ def main(argv):
         prepare(command)
         return run(rest) if command == "run" else test(rest)
     except Fault as fault:
-        print("limner: {}".format(fault), file=sys.stderr)
+        print(f"limner: {fault}", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         print("\nlimner: stopped.", file=sys.stderr)
@@ -73,7 +75,7 @@ def prepare(command):
 def check_python():
     if sys.version_info < NEEDED_PYTHON:
         found = "{}.{}".format(*sys.version_info[:2])
-        raise Fault("this is Python {}; install Python 3.11 or newer and start again with it.".format(found))
+        raise Fault(f"this is Python {found}; install Python 3.11 or newer and start again with it.")
 
 
 def check_space():
@@ -90,7 +92,7 @@ def check_compiler():
             "linux": "install one with “sudo apt install g++” (or your system's package)",
             "darwin": "install Apple's with “xcode-select --install”",
         }.get(sys.platform, "install Visual Studio Build Tools with C++")
-        raise Fault("no C++ compiler was found and llama.cpp must be compiled; {}.".format(hint))
+        raise Fault(f"no C++ compiler was found and llama.cpp must be compiled; {hint}.")
 
 
 def make_venv():
@@ -109,7 +111,7 @@ def make_venv():
 def install(what, lock):
     """pip-install one lock file, telling the elapsed time; the full output goes to .venv/install.log."""
     note = " (compiled from source the first time: about 5 to 15 minutes)" if lock == "llama.txt" else ""
-    say("installing {}{}".format(what, note))
+    say(f"installing {what}{note}")
     command = [str(python_path()), "-m", "pip", "install", "--disable-pip-version-check", "-r", str(LOCKS / lock)]
     with LOG.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -123,16 +125,26 @@ def failure(what):
     """One sentence for a failed install, by what the log's end says."""
     end = LOG.read_text(encoding="utf-8", errors="replace")[-20000:]
     if "No space left" in end:
-        return "the disk filled up while installing {}; free some space and start again.".format(what)
+        return f"the disk filled up while installing {what}; free some space and start again."
     if any(sign in end for sign in ("NewConnectionError", "Temporary failure in name", "Connection refused")):
-        return "the package registry could not be reached for {}; check the network and start again.".format(what)
-    return "installing {} failed; the last lines of {} say why. Start again once it is mended.".format(what, LOG)
+        return f"the package registry could not be reached for {what}; check the network and start again."
+    return f"installing {what} failed; the last lines of {LOG} say why. Start again once it is mended."
 
 
 def link_project():
     """Make .venv/bin/limner, which runs this source tree."""
-    command = [str(python_path()), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--no-build-isolation",
-               "-q", "-e", str(ROOT)]  # fmt: skip
+    command = [
+        str(python_path()),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-build-isolation",
+        "-q",
+        "-e",
+        str(ROOT),
+    ]
     with LOG.open("ab") as log:
         if subprocess.call(command, stdout=log, stderr=subprocess.STDOUT) != 0:
             raise Fault(failure("Limner itself"))
@@ -168,7 +180,7 @@ def limner_path():
 def run(args):
     """Start Limner in place of this process."""
     if not args and no_display():
-        raise Fault("there is no display here to open a window on; start it from a desktop, or use “run -- turn \"…\"”.")
+        raise Fault('there is no display here to open a window on; start it from a desktop, or use “run -- turn "…"”.')
     command = [str(limner_path()), *args]
     if WINDOWS:
         return subprocess.call(command)
@@ -192,7 +204,7 @@ def test(args):
 
 
 def screen(environment):
-    """A prefix that gives the tests a screen: none if there is one, Xvfb if it is installed, else Qt's offscreen one."""
+    """A prefix that gives the tests a screen: none if there is one, else Xvfb, else Qt's offscreen one."""
     if not no_display():
         return []
     if shutil.which("xvfb-run"):
@@ -209,7 +221,7 @@ def no_display():
 
 # ---------------------------------------------------------------- telling
 def say(text):
-    print("limner: {}".format(text), flush=True)
+    print(f"limner: {text}", flush=True)
 
 
 class Elapsed:

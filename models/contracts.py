@@ -283,7 +283,7 @@ MllmEvent = Prefilled | Decided | Token | Generated
 # ---------------------------------------------------------------- painting
 @dataclass(frozen=True)
 class ModelRef:
-    """Which model: its name and the sha256 that identifies its weights (of the file, or of the manifest of a folder)."""
+    """Which model: its name and the sha256 that identifies its weights (of the file, or of a folder's manifest)."""
 
     name: str
     sha256: str
