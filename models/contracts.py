@@ -539,7 +539,10 @@ def from_json(cls: type[T], data: Any) -> T:
 
     Raises ValueError if a required key is missing or a value has the wrong shape.
     """
-    return typing.cast(T, _read(cls, data))
+    try:
+        return typing.cast(T, _read(cls, data))
+    except (TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"{cls.__name__}: {error}") from None
 
 
 def _read(kind: Any, data: Any) -> Any:

@@ -128,11 +128,33 @@ def read_gguf(path: Path) -> GgufHeader:
         raise BadModelError(f"{path.name} cannot be read ({error.strerror or error}).") from error
 
 
-class _Cursor:
-    """Reads forward through a file, a megabyte at a time; a length that points past the end is a clear error."""
+def read_architecture(path: Path) -> str:
+    """`general.architecture` alone, which every writer puts first: no walk over the vocabulary.
 
-    def __init__(self, file: BinaryIO, size: int, path: Path) -> None:
-        self.file, self.size, self.path = file, size, path
+    Raises BadModelError if the file is no GGUF or ends before it.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            cursor = _Cursor(file, size, path, chunk=4096)
+            _read_version(cursor)
+            _, kv_count = cursor.take(_U64), cursor.take(_U64)
+            for _ in range(min(kv_count, MAX_COUNT)):
+                key, value = cursor.text(), _read_value(cursor, cursor.take(_U32))
+                if key == "general.architecture":
+                    return str(value)
+    except OSError as error:
+        raise BadModelError(f"{path.name} cannot be read ({error.strerror or error}).") from error
+    return ""
+
+
+class _Cursor:
+    """Reads forward through a file, a chunk at a time; a length that points past the end is a clear error."""
+
+    def __init__(self, file: BinaryIO, size: int, path: Path, chunk: int = 1 << 20) -> None:
+        self.file, self.size, self.path, self.chunk = file, size, path, chunk
         self.buffer, self.start, self.at = b"", 0, 0  # `start`: offset of the buffer in the file; `at`: in the buffer
 
     @property
@@ -148,7 +170,7 @@ class _Cursor:
             raise truncated(self.path, "inside its header")
         rest = self.buffer[self.at :]
         self.start, self.at = self.offset, 0
-        self.buffer = rest + self.file.read(max(count - len(rest), 1 << 20))
+        self.buffer = rest + self.file.read(max(count - len(rest), self.chunk))
         if len(self.buffer) < count:  # the file shrank while it was read
             raise truncated(self.path, "inside its header")
 

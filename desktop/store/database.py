@@ -64,7 +64,9 @@ class Database:
 
 def _open(tree: Tree, migrations: Sequence[tuple[str, ...]]) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < _TRIGRAMS_SINCE:
-        raise StoreError(f"This Python brings SQLite {sqlite3.sqlite_version}; Limner needs 3.34 or newer: update Python.")
+        raise StoreError(
+            f"This Python has SQLite {sqlite3.sqlite_version} and Limner needs 3.34 or newer: update Python."
+        )
     _check_header(tree)
     connection = sqlite3.connect(tree.database, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
@@ -111,9 +113,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _migrate(
-    connection: sqlite3.Connection, tree: Tree, version: int, migrations: Sequence[tuple[str, ...]]
-) -> None:
+def _migrate(connection: sqlite3.Connection, tree: Tree, version: int, migrations: Sequence[tuple[str, ...]]) -> None:
     if 0 < version < len(migrations):
         _back_up(connection, tree, version)
     for number in range(version, len(migrations)):

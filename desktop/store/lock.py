@@ -1,4 +1,4 @@
-"""One Limner per library folder: an operating-system lock that vanishes with its process. Knows nothing of the contents.
+"""One Limner per library folder: an operating-system lock that vanishes with its process. Knows no contents.
 
 A pid file would survive a kill and lock the artist out; the lock of an open file never does.
 """

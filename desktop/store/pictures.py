@@ -6,6 +6,8 @@ Knows no folders of the library and no rows. A picture is never decoded before i
 import io
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +16,11 @@ from PIL import Image, ImageOps
 from models.contracts import BadInputError
 
 MAX_PIXELS = 100_000_000
+MAX_BYTES = 1 << 30
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 """What is read; Pillow also knows formats that start other programs, such as EPS."""
 
-_header_lock = threading.Lock()
+_warnings_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -35,8 +38,9 @@ def normalise(path: Path) -> Normalised:
     Raises BadInputError with one sentence if there is no picture, it is broken or it has more than MAX_PIXELS.
     """
     source = _contents(path)
-    with _opened(source, path) as image:
-        _check_size(image, path)
+    with _quiet(), _opened(source, path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise _too_large(path)
         plain = _upright(image, path)
     plain.info = {}  # Pillow would write ICC profiles and the like back into the PNG
     out = io.BytesIO()
@@ -44,8 +48,18 @@ def normalise(path: Path) -> Normalised:
     return Normalised(out.getvalue(), plain.width, plain.height)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings of Pillow's: our own limit and sentences stand in for them. Locked, for filters are process-wide."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _contents(path: Path) -> bytes:
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _too_large(path)
         return path.read_bytes()
     except FileNotFoundError:
         raise BadInputError(f"There is no picture {path}: check the name.") from None
@@ -56,22 +70,15 @@ def _contents(path: Path) -> bytes:
 
 
 def _opened(source: bytes, path: Path) -> Image.Image:
-    """The picture with its header read and its pixels not yet. The lock: warning filters belong to the whole process."""
-    with _header_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # our own limit follows; Pillow's warnings would only reach a console
-        try:
-            return Image.open(io.BytesIO(source), formats=FORMATS)
-        except Image.DecompressionBombError:
-            raise _too_large(path) from None
-        except Exception as error:  # decoders raise all kinds of errors at broken files
-            raise BadInputError(
-                f"{path.name} is not a picture Limner can read: use a whole PNG, JPEG, WebP, BMP, GIF or TIFF file."
-            ) from error
-
-
-def _check_size(image: Image.Image, path: Path) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path)
+    """The picture with its header read and its pixels not yet."""
+    try:
+        return Image.open(io.BytesIO(source), formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
+    except Exception as error:  # decoders raise all kinds of errors at broken files
+        raise BadInputError(
+            f"{path.name} is not a picture Limner can read: use a whole PNG, JPEG, WebP, BMP, GIF or TIFF file."
+        ) from error
 
 
 def _too_large(path: Path) -> BadInputError:

@@ -32,6 +32,12 @@ def with_text(data: bytes, texts: Mapping[str, str]) -> bytes:
     return b"".join(parts)
 
 
+def check(data: bytes) -> None:
+    """Raises ValueError if `data` is not a PNG file with all its chunks whole."""
+    for _ in _chunks(data):
+        pass
+
+
 def size_of(data: bytes) -> tuple[int, int]:
     """Width and height in pixels. Raises ValueError if `data` is not a PNG file."""
     if data[:8] != SIGNATURE or data[12:16] != b"IHDR":

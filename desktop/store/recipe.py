@@ -26,8 +26,8 @@ _NUMBERS = ("seed", "width", "height", "steps")
 class Recipe:
     """Enough to paint the picture again.
 
-    `source` is the format it was read from ("limner" | "a1111"). A foreign tool may not have written everything: what it
-    left out is 0 or empty in the spec. Pictures the spec stands on are named by their sha256 (`path` is `<sha256>.png`).
+    `source` is the format it was read from ("limner" | "a1111"). A foreign tool may not have written everything: what
+    it left out is 0 or empty in the spec. Pictures the spec stands on are named by content (`path` is `<sha256>.png`).
     """
 
     spec: GenerationSpec

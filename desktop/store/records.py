@@ -51,6 +51,8 @@ class PictureRecord:
     tokens: PromptTokens
     seconds: float
     starred: bool = False
+    missing: bool = False
+    """Its file is gone. Only `Store.replay_specs` hands out such records: the spec can still be painted again."""
 
     def ref(self) -> ImageRef:
         """The picture as it is put to a model."""
@@ -84,3 +86,14 @@ class TurnRecord:
     verdict: str | None = None
     """ "liked" | "should_be_text" | "should_be_image" | None."""
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class SearchHit:
+    """A turn in which the words were found. kind: "text" (the artist's) | "prompt" (sent to the painter) | "answer"."""
+
+    turn_id: str
+    session_id: str
+    kind: str
+    excerpt: str
+    """The place, with some words around it, on one line."""

@@ -80,7 +80,9 @@ _TABLES = (
     "CREATE INDEX pictures_by_sha256 ON pictures(sha256, missing)",
     "CREATE INDEX pictures_shown ON pictures(session_id, missing, number, sha256)",
     "CREATE INDEX pictures_by_time ON pictures(created)",
-    "CREATE TABLE uploads (sha256 TEXT PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL, created REAL NOT NULL)",
+    """CREATE TABLE uploads (
+        sha256 TEXT PRIMARY KEY, width INTEGER NOT NULL, height INTEGER NOT NULL, created REAL NOT NULL
+    )""",
     # Which files a turn stands on (its own pictures aside), so that deleting one session never breaks another.
     """CREATE TABLE uses (
         turn_id TEXT NOT NULL REFERENCES turns(id), sha256 TEXT NOT NULL, PRIMARY KEY (turn_id, sha256)

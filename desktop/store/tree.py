@@ -1,8 +1,8 @@
 """The library's folders and how a file gets into them so that a crash cannot tear it. Knows no SQL.
 
-    limner.sqlite  limner.lock  backups/  tmp/  orphans/
-    pictures/ab/<sha256>.png    what was drawn
-    uploads/ab/<sha256>.png     what the artist put in
+limner.sqlite  limner.lock  backups/  tmp/  orphans/
+pictures/ab/<sha256>.png    what was drawn
+uploads/ab/<sha256>.png     what the artist put in
 """
 
 import hashlib
@@ -81,11 +81,11 @@ class Tree:
     def files(self, folder: Path) -> Iterator[Path]:
         """Content-addressed files below `pictures` or `uploads`; anything else there is not ours and is ignored."""
         with os.scandir(folder) as shelves:
-            for shelf in sorted((s.path for s in shelves if s.is_dir() and len(s.name) == 2)):
+            for shelf in sorted(s.path for s in shelves if s.is_dir() and len(s.name) == 2):
                 with os.scandir(shelf) as entries:
                     yield from (Path(e.path) for e in entries if _NAME.fullmatch(e.name))
 
-    # ---------------------------------------------------------------- paths in rows are relative: a library can be moved
+    # ---------------------------------------------------------------- paths in rows are relative: a library can move
     def pack(self, ref: ImageRef) -> ImageRef:
         """The reference with its path relative to the root, if it lies in the library."""
         path = Path(ref.path)

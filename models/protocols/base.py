@@ -38,4 +38,4 @@ class ModelProtocol(TypingProtocol):
         """A fresh parser for one reply."""
 
     def past(self, turn: PastTurn) -> str:
-        """The assistant's side of a past turn, as this protocol spells it (so that a session survives a change of model)."""
+        """The assistant's side of a past turn, as this protocol spells it: a session survives a change of model."""
