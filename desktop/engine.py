@@ -196,8 +196,8 @@ class Engine:
         with self._turn_lock:
             request = self._request(draft)
             record = self.store.begin_turn(draft.session_id, draft.parent_id, request)
-            yield TurnBegan(record)
             try:
+                yield TurnBegan(record)
                 yield from self._run(record.id, request, cancelled)
             except KnownError as error:
                 log.info("turn %s failed: %s", record.id, error)
@@ -229,7 +229,7 @@ class Engine:
                 Path(event.painted.path).unlink(missing_ok=True)
                 yield PictureStored(event.slot, picture)
             elif isinstance(event, TurnDone):
-                yield TurnFinished(self.store.finish_turn(turn_id, event))
+                yield TurnFinished(self.store.finish_turn(turn_id, event, error=event.error or None))
 
     def _request(self, draft: Draft) -> TurnRequest:
         if not draft.text.strip() and not draft.images:

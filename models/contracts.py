@@ -503,7 +503,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class TurnDone:
-    """The turn is over. finish: "done" | "cancelled". Pictures painted before a cancel stay."""
+    """The turn is over. finish: "done" | "cancelled" | "failed". What was written and painted before stays."""
 
     reply: Reply
     p_draw: float | None
@@ -513,6 +513,8 @@ class TurnDone:
     mllm: ModelRef | None
     t2i: ModelRef | None
     finish: str = "done"
+    error: str = ""
+    """One sentence if finish is "failed": the words are there, but not all of what they asked for."""
     event: str = "done"
 
 

@@ -18,6 +18,7 @@ from models.contracts import (
     DrawStarted,
     DrawStep,
     Generated,
+    KnownError,
     Message,
     MllmEvent,
     MllmPass,
@@ -55,12 +56,13 @@ def run_turn(
     folder: Path,
     cancelled: CancelCheck = lambda: False,
 ) -> Iterator[TurnEvent]:
-    """Run a turn; the last event is always TurnDone, also on cancel (finish "cancelled", with what is there by then).
+    """Run a turn; the last event is TurnDone, also on cancel (finish "cancelled", with what is there by then).
 
     Order: TurnStage("reading"), Prefilled, TurnStage("writing"), Decided, SayDelta…, with `two_step`
     TurnStage("correcting") and again; then for each picture DrawStarted, DrawStep…, DrawDone, the first of them after
     TurnStage("loading_t2i"). `t2i()` is called once, and only if something is drawn. Pictures are written to `folder`.
-    Raises KnownError as the models raise it, and BadInputError for input no model can use.
+    A known error after the words are written ends the turn as finish "failed" with its sentence, so that the words
+    are kept; before, KnownError is raised as the models raise it, and BadInputError for input no model can use.
     """
     _check(request, mllm)
     return _Turn(request, mllm, t2i, protocol, folder, cancelled).run()
@@ -153,14 +155,18 @@ class _Turn:
         self.translations: dict[str, str] = {}
 
     def run(self) -> Iterator[TurnEvent]:
-        finish = "done"
+        finish, fault = "done", ""
         try:
             yield TurnStage("reading")
             yield from self._write()
             yield from self._paint()
         except Cancelled:
             finish = "cancelled"
-        yield self._done(finish)
+        except KnownError as error:
+            if not self.passes:
+                raise
+            finish, fault = "failed", str(error)
+        yield self._done(finish, fault)
 
     # ------------------------------------------------------------ words
     def _write(self) -> Iterator[TurnEvent]:
@@ -281,7 +287,7 @@ class _Turn:
         if self._is_cancelled():
             raise Cancelled
 
-    def _done(self, finish: str) -> TurnDone:
+    def _done(self, finish: str, error: str) -> TurnDone:
         timings = Timings(
             first_token_s=self.first_token_s,
             mllm_s=self.mllm_time.seconds,
@@ -297,6 +303,7 @@ class _Turn:
             mllm=self.mllm.info.model,
             t2i=self.painter,
             finish=finish,
+            error=error,
         )
 
 

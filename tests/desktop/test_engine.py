@@ -104,6 +104,7 @@ def test_a_painter_that_fails_keeps_the_words(scripted: Make, fault: Exception) 
     engine = scripted(FOX, FOX, t2i=ScriptedT2I(fault=fault))
     turn = last(run(engine, "a fox")).turn
     assert (turn.state, turn.error, turn.text) == ("failed", str(fault), "a fox")
+    assert turn.reply and turn.reply.raw == FOX
     engine.supervisor.models["t2i"].fault = None  # type: ignore[attr-defined]
     assert last(run(engine, "a fox")).turn.state == "done"
 

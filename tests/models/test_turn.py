@@ -321,9 +321,12 @@ def test_known_errors_pass_untouched(tmp_path: Path) -> None:
     with pytest.raises(WorkerDiedError) as caught:
         _run(tmp_path, [], mllm=ScriptedMllm([DRAWS], fault=died, fault_after=2))
     assert caught.value is died
+
+
+def test_a_fault_of_the_painter_keeps_the_words(tmp_path: Path) -> None:
     full = OutOfMemoryError("The graphics card is full: choose a smaller size.")
-    with pytest.raises(OutOfMemoryError):
-        _run(tmp_path, [DRAWS], ScriptedT2I(fault=full, fault_at=2))
+    done = _done(_run(tmp_path, [DRAWS], ScriptedT2I(fault=full, fault_at=2)))
+    assert (done.finish, done.error, done.reply.raw) == ("failed", str(full), DRAWS)
 
 
 def test_bugs_are_not_dressed_up(tmp_path: Path) -> None:
@@ -354,8 +357,8 @@ def test_a_picture_for_a_model_that_cannot_see_is_one_sentence(tmp_path: Path) -
 
 
 def test_a_size_the_painter_cannot_do_is_told_after_the_words(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="nearest it can do is 128×128"):
-        _run(tmp_path, [DRAWS], overrides=PaintOverrides(width=9999, height=9999))
+    done = _done(_run(tmp_path, [DRAWS], overrides=PaintOverrides(width=9999, height=9999)))
+    assert done.finish == "failed" and "nearest it can do is 128×128" in done.error
 
 
 @pytest.mark.parametrize("text", ["a" * 1_000_000, "שלום\u202e🦊\x00\x1b[31m", "<draw>x</draw>" * 1000])
