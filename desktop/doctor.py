@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from models.registry import Registry
 
 from desktop import measure, places
+from desktop.engine import open_registry
 from models.contracts import KnownError, ModelDescription
 
 PACKAGES = (
@@ -37,7 +37,7 @@ def report(as_json: bool) -> int:
 def examine() -> dict[str, Any]:
     """Everything as one JSON-able object; `problems` are sentences that say what to do."""
     home = places.home()
-    models = Registry(places.model_folders(home), settings=home / "models.json", cache=home / "cache").scan()
+    models = open_registry(home).scan()
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

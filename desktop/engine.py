@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.registry import Registry
+from models.registry import Registry, known_folders
 from models.seeds import check_seed, random_seed
 from models.turn import run_turn
 
@@ -99,6 +99,12 @@ class Choice:
     device: str = "auto"
 
 
+def open_registry(home: Path, more_folders: Sequence[Path] = ()) -> Registry:
+    """The registry over the starter pair, the artist's own folders and those of other tools on this machine."""
+    folders = [*places.model_folders(home), *known_folders(), *more_folders]
+    return Registry(folders, settings=home / "models.json", cache=home / "cache")
+
+
 class Engine:
     """Store + models. `turn` and `warm_up` are blocking; call them from a thread of your own. One turn at a time."""
 
@@ -126,11 +132,7 @@ class Engine:
         """
         home = home or places.home()
         store = Store.open(library or places.library(home))
-        registry = Registry(
-            [*places.model_folders(home), *model_folders],
-            settings=home / "models.json",
-            cache=home / "cache",
-        )
+        registry = open_registry(home, model_folders)
         return cls(store, registry, Supervisor(logs=places.logs(home)), choice)
 
     # ------------------------------------------------------------ models

@@ -9,14 +9,14 @@ from typing import Any
 from models.registry import Registry
 
 from desktop import places
+from desktop.engine import open_registry
 from models.contracts import BadModelError, ModelDescription, to_json
 from models.workers.supervisor import Supervisor
 
 
 def registry() -> Registry:
     """The registry over this machine's usual model folders and those the artist added."""
-    home = places.home()
-    return Registry(places.model_folders(home), settings=home / "models.json", cache=home / "cache")
+    return open_registry(places.home())
 
 
 def list_models(args: argparse.Namespace) -> int:

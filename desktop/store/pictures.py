@@ -65,8 +65,9 @@ def _contents(path: Path) -> bytes:
         raise BadInputError(f"There is no picture {path}: check the name.") from None
     except IsADirectoryError:
         raise BadInputError(f"{path} is a folder: choose a picture in it.") from None
-    except OSError as error:
-        raise BadInputError(f"The picture {path} cannot be read ({error.strerror}): check the file.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise BadInputError(f"The picture {str(path)!r} cannot be read ({reason}): check the file.") from error
 
 
 def _opened(source: bytes, path: Path) -> Image.Image:

@@ -20,9 +20,7 @@ class T2I(Protocol):
     def measure(self, prompt: str) -> PromptTokens:
         """The prompt cut at the text encoder's limit, in its own tokens."""
 
-    def paint(
-        self, spec: GenerationSpec, folder: Path, cancelled: CancelCheck = lambda: False
-    ) -> Iterator[PaintEvent]:
+    def paint(self, spec: GenerationSpec, folder: Path, cancelled: CancelCheck = lambda: False) -> Iterator[PaintEvent]:
         """Yield a Step after every denoising step, then Painted with a PNG (no metadata yet) inside `folder`.
 
         Raises Cancelled if asked to stop, BadInputError for a size, seed or scheduler the pipeline cannot do,

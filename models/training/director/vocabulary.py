@@ -55,13 +55,30 @@ def chat_template() -> str:
     )
 
 
-def read_vocabulary(gguf_path: Path) -> Vocabulary:
-    """Vocabulary of a SmolLM2 GGUF with the director's specials put in place of the unused ones."""
+def read_vocabulary(gguf_path: Path, size: int | None = None) -> Vocabulary:
+    """Vocabulary of a SmolLM2 GGUF with the director's specials put in place of the unused ones.
+
+    With `size`, only the first `size` tokens stay: merges are in the order of their tokens, so the rest is a smaller
+    BPE that spells rare words in more pieces.
+    """
     fields = GGUFReader(gguf_path).fields
-    tokens: list[str] = list(fields["tokenizer.ggml.tokens"].contents())
+    tokens: list[str] = list(fields["tokenizer.ggml.tokens"].contents())[:size]
     for index, name in NEW_SPECIALS.items():
         tokens[index] = name
-    return Vocabulary(tokens, list(fields["tokenizer.ggml.merges"].contents()))
+    known = set(tokens)
+    merges = [merge for merge in fields["tokenizer.ggml.merges"].contents() if merge.replace(" ", "") in known]
+    return Vocabulary(tokens, merges)
+
+
+def save_vocabulary(vocabulary: Vocabulary, path: Path) -> None:
+    """Keep a vocabulary as JSON beside the checkpoints."""
+    path.write_text(json.dumps({"tokens": vocabulary.tokens, "merges": vocabulary.merges}), encoding="utf-8")
+
+
+def load_vocabulary(path: Path) -> Vocabulary:
+    """What `save_vocabulary` wrote."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return Vocabulary(content["tokens"], content["merges"])
 
 
 def build_tokenizer(vocabulary: Vocabulary) -> Tokenizer:

@@ -3,6 +3,7 @@
 import io
 import struct
 import threading
+import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -110,9 +111,10 @@ def test_a_drawn_picture_is_not_copied(store: Store, take_turn: Callable[..., Tu
 
 # ---------------------------------------------------------------- bad input
 def _header_only(width: int, height: int) -> bytes:
-    """A PNG that promises pixels it does not have."""
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    """A grey PNG that promises pixels it does not have."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + header + struct.pack(">I", 1000) + b"IDAT" + zlib.compress(b"\0" * 1000)
 
 
 def _refused(store: Store, path: Path, reason: str) -> None:
@@ -178,8 +180,6 @@ def test_what_is_not_there(store: Store, tmp_path: Path) -> None:
 
 
 def test_no_warning_filter_is_left_changed_by_threads(store: Store, tmp_path: Path) -> None:
-    import warnings
-
     before = list(warnings.filters)
     paths = [_save(tmp_path / f"{n}.png", Image.effect_noise((40, 40), n + 1.0)) for n in range(6)]
     threads = [threading.Thread(target=store.import_picture, args=(path,)) for path in paths]

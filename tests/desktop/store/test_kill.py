@@ -151,6 +151,5 @@ def check_interrupted(store: Store, turns: dict[str, TurnRecord]) -> int:
 
 def test_a_killed_process_leaves_no_lock(nursery: subprocess.Popen[str], tmp_path: Path) -> None:
     assert kill(nursery, tmp_path / "library", 0, 0.1)[0] == {"what": "open"}
-    with Store.open(tmp_path / "library"):
-        with pytest.raises(StoreError, match="Another Limner"):
-            Store.open(tmp_path / "library")
+    with Store.open(tmp_path / "library"), pytest.raises(StoreError, match="Another Limner"):
+        Store.open(tmp_path / "library")

@@ -164,11 +164,14 @@ def _with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
     return data[:33] + chunk + data[33:]
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "null", '{"spec": 5}', '{"spec": {"prompt": "x"}}', "[" * 100_000, '{"spec": {"prompt": 1, "seed": 1, '
-     '"width": 1, "height": 1, "steps": 1, "guidance_scale": 1, "scheduler": ""}}', '{"models": [], "spec": {}}'],
+WRONG_TYPES = {"prompt": 1, "seed": 1, "width": 1, "height": 1, "steps": 1, "guidance_scale": 1, "scheduler": ""}
+BROKEN = (
+    "", "{", "[]", "null", '{"spec": 5}', '{"spec": {"prompt": "x"}}', '{"models": [], "spec": {}}', "[" * 100_000,
+    json.dumps({"spec": WRONG_TYPES}),
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BROKEN, ids=range(len(BROKEN)))
 def test_a_broken_recipe_of_ours_is_none(tmp_path: Path, png: Png, text: str) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(_with_chunk(png(), b"iTXt", b"limner\0\0\0\0\0" + text.encode()))

@@ -1,0 +1,1 @@
+"""Observable state between engine and widgets: sessions, the running turn, models, settings. Knows no widget."""

@@ -1,0 +1,135 @@
+"""Starts the window. Shows it first; everything that needs the engine is imported and opened after it is on screen.
+
+What is imported here counts against the time to a shown window: Qt, the settings and the panels, nothing else.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import QApplication
+
+from desktop import places
+from desktop.state.settings import SettingsModel
+from desktop.ui import theme
+from desktop.ui.main_window import MainWindow
+from desktop.ui.words import Language, tr
+
+if TYPE_CHECKING:
+    from desktop.engine import Engine
+    from desktop.state.studio import Studio
+    from desktop.ui.wiring import Wiring
+
+
+class Limner(QObject):
+    """The running application: window now, studio as soon as its modules are there."""
+
+    ready = Signal()
+    """The studio is wired to the window and the engine is being opened."""
+    _imported = Signal(object)
+
+    def __init__(self, app: QApplication, factory: Callable[[], "Engine"], home: Path) -> None:
+        super().__init__(app)
+        self.app = app
+        self.settings = SettingsModel(home, self)
+        self.studio: Studio | None = None
+        self.wiring: Wiring | None = None
+        self._factory = factory
+        self._language = Language(app)
+        self._language.speak(self.settings.spoken)
+        app.setStyle("Fusion")
+        theme.apply(app, theme.wanted(self.settings.theme))
+        self.window = MainWindow(self.settings)
+        self.window.title_bar.show_note(tr("Waking the director…"))
+        self.window.title_bar.theme_asked.connect(lambda name: setattr(self.settings, "theme", name))
+        self.window.title_bar.language_asked.connect(lambda name: setattr(self.settings, "language", name))
+        self.window.closing.connect(self.close)
+        self.settings.changed.connect(self._setting_changed)
+        app.styleHints().colorSchemeChanged.connect(lambda _: self._setting_changed("theme"))
+        self._imported.connect(self._wire, Qt.ConnectionType.QueuedConnection)
+
+    def show(self) -> None:
+        """The window first, the rest once it has been painted."""
+        self.window.show()
+        self.window.composer.edit.setFocus()
+        QTimer.singleShot(0, lambda: threading.Thread(target=self._import, name="imports", daemon=True).start())
+
+    def _import(self) -> None:
+        """In a thread: a tenth of a second of imports must not hold up the first key press."""
+        try:
+            from desktop.state import studio
+            from desktop.ui import inspector, wiring
+
+            assert inspector
+        except Exception as error:  # raised again in the GUI thread, where the report dialog is
+            self._imported.emit(error)
+            return
+        self._imported.emit((studio.Studio, wiring.Wiring))
+
+    def _wire(self, found: Any) -> None:
+        from desktop.state.bugs import BugReports
+
+        bugs = BugReports(self.settings.home / "reports", self)
+        bugs.install()
+        if isinstance(found, Exception):
+            raise found
+        make_studio, make_wiring = found
+        self.studio = make_studio(self._factory, self.settings, bugs, self)
+        self.wiring = make_wiring(self.window, self.studio)
+        self.window.composer.show_text(self.studio.drafts.typed("") or self.window.composer.text)
+        self.studio.start()
+        self.ready.emit()
+
+    def _setting_changed(self, name: str) -> None:
+        if name == "theme":
+            theme.apply(self.app, theme.wanted(self.settings.theme))
+        if name == "language":
+            self._language.speak(self.settings.spoken)
+        self.window.title_bar.show_choices(self.settings.theme, self.settings.language)
+
+    def close(self) -> None:
+        """Let the engine go; the window is already hidden."""
+        if self.studio:
+            self.studio.close()
+        if self.wiring:
+            self.wiring.images.wait()
+        self.app.quit()
+
+
+def run(engine_factory: Callable[[], Any], argv: Sequence[str], home: Path | None = None) -> int:
+    """Show the window and stay until it is closed. Returns the exit code.
+
+    `--window-exit-when-shown` and `--window-exit-when-warm` are for `limner bench`.
+    """
+    app = cast(QApplication, QApplication.instance() or QApplication([argv[0]]))
+    app.setApplicationName("Limner")
+    app.setDesktopFileName("limner")
+    limner = Limner(app, engine_factory, home or places.home())
+    limner.show()
+    if "--window-exit-when-shown" in argv:
+        QTimer.singleShot(0, lambda: (print("shown", flush=True), app.quit()))
+    if "--window-exit-when-warm" in argv:
+        from desktop.ui.probe import exit_when_warm
+
+        exit_when_warm(limner)
+    ticks = _obey_ctrl_c(limner.window)
+    code = app.exec()
+    ticks.stop()
+    return code
+
+
+def _obey_ctrl_c(window: MainWindow) -> QTimer:
+    """Ctrl-C in the terminal closes the window; Python only sees the signal when it gets to run now and then."""
+    signal.signal(signal.SIGINT, lambda *_: window.close())
+    ticks = QTimer(window, interval=500)
+    ticks.timeout.connect(lambda: None)
+    ticks.start()
+    return ticks
+
+
+if __name__ == "__main__":
+    sys.exit("Start Limner with “limner”, or “python -m desktop”.")
