@@ -15,10 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.registry import Registry, known_folders
-from models.seeds import check_seed, random_seed
-from models.turn import run_turn
-
 from desktop import places
 from desktop.store.records import PictureRecord, SessionRecord, TurnRecord
 from desktop.store.store import Store
@@ -39,7 +35,10 @@ from models.contracts import (
 )
 from models.mllm.base import Mllm
 from models.protocols import get_protocol
+from models.registry import Registry, known_folders
+from models.seeds import check_seed, random_seed
 from models.t2i.base import T2I
+from models.turn import run_turn
 from models.workers.supervisor import Supervisor
 
 log = logging.getLogger(__name__)

@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from models.registry import Registry
-
 from desktop import places
 from desktop.engine import open_registry
 from models.contracts import BadModelError, ModelDescription, to_json
+from models.registry import Registry
 from models.workers.supervisor import Supervisor
 
 

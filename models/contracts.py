@@ -5,6 +5,7 @@ process boundary or be stored. Knows nothing of models, files' contents, Qt or S
 """
 
 import dataclasses
+import functools
 import types
 import typing
 from dataclasses import dataclass, field
@@ -574,10 +575,16 @@ def _read_union(kinds: tuple[Any, ...], data: Any) -> Any:
     return _read(kinds[0], data)
 
 
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    """Resolving the annotations takes far longer than reading a record, and every frame and every row needs it."""
+    return typing.get_type_hints(kind)
+
+
 def _read_dataclass(kind: type, data: Any) -> Any:
     if not isinstance(data, dict):
         raise ValueError(f"{kind.__name__}: expected an object, got {type(data).__name__}")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     known = {f.name: _read(hints[f.name], data[f.name]) for f in dataclasses.fields(kind) if f.name in data}
     try:
         return kind(**known)

@@ -50,7 +50,9 @@ class MemoryPlan:
 def cpu() -> Device:
     """The processor and main memory."""
     memory = psutil.virtual_memory()
-    return Device("cpu", f"{psutil.cpu_count(logical=False) or psutil.cpu_count()} cores", memory.total, memory.available)
+    return Device(
+        "cpu", f"{psutil.cpu_count(logical=False) or psutil.cpu_count()} cores", memory.total, memory.available
+    )
 
 
 def gpus() -> list[Device]:
@@ -132,7 +134,8 @@ def decide(device: Device, needs: dict[str, Need]) -> MemoryPlan:
 
 
 def _plan_resident(dtype: str, need: Need, room: int) -> MemoryPlan | None:
-    """With all weights on the device: as it is, with the VAE in tiles, or with sliced attention besides. None: too large.
+    """With all weights on the device: as it is, with the VAE in tiles, or with sliced attention besides. None: too
+    large.
 
     Tiles cut decoding to about an eighth, slicing a step to about a quarter.
     """
@@ -146,7 +149,8 @@ def _plan_resident(dtype: str, need: Need, room: int) -> MemoryPlan | None:
 
 
 def place_pair(mllm_bytes: int, t2i_bytes: int, device: Device) -> str:
-    """Where the two models live: "both" stay on the device, "swap" (one at a time), or "cpu" (the larger does not fit)."""
+    """Where the two models live: "both" stay on the device, "swap" (one at a time), or "cpu" (the larger does not
+    fit)."""
     room = device.free * MARGIN
     if mllm_bytes + t2i_bytes <= room:
         return "both"

@@ -246,9 +246,7 @@ def _no_model(path: Path) -> str:
         return f"In {path} there is no model: Limner uses GGUF files, .safetensors checkpoints and diffusers folders."
     if path.suffix == ".safetensors" and (why := _problems(lambda: recognise(path))):
         return why[0]
-    return (
-        f"{path.name} is no model that Limner can use: it uses GGUF, .safetensors and diffusers folders."
-    )
+    return f"{path.name} is no model that Limner can use: it uses GGUF, .safetensors and diffusers folders."
 
 
 def _problems(check: Callable[[], object]) -> list[str]:

@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 def repair(database: Database, tree: Tree) -> tuple[list[str], list[str]]:
     """Put the library right. Returns the ids of turns found pending (now interrupted) and problems in sentences."""
     _empty(tree.tmp)
-    finish_discarding(database, tree)
+    _finish_discarding(database, tree)
     _take_in_arrivals(database, tree)
     interrupted = _interrupt_pending(database)
     problems = _match_pictures(database, tree) + _match_uploads(database, tree)
@@ -47,20 +47,22 @@ def verify(database: Database, tree: Tree, on_progress: Progress) -> list[str]:
     return problems
 
 
-def finish_discarding(database: Database, tree: Tree) -> None:
-    """Remove files that were deleted on purpose and that nothing stands on any more.
+def remove_discarded(database: Database, tree: Tree) -> list[str]:
+    """Remove files that were deleted on purpose and that nothing stands on any more; returns the notes that are done.
 
-    One that cannot be removed now (open in a viewer on Windows) is tried again at the next start.
+    The notes themselves stay until the next start: a power cut may bring a removed file back, and so may a viewer that
+    has it open on Windows.
     """
-    with database.held():
-        with database.read() as connection:
-            paths = [row[0] for row in connection.execute("SELECT path FROM discarded")]
-            gone = [(path,) for path in paths if _is_needed(connection, path) or _remove(tree.root / path)]
-        if gone:
-            for folder in filter(Path.is_dir, {(tree.root / path).parent for (path,) in gone}):
-                sync_folder(folder)
-            with database.write() as connection:
-                connection.executemany("DELETE FROM discarded WHERE path = ?", gone)
+    with database.held(), database.read() as connection:
+        paths = [row[0] for row in connection.execute("SELECT path FROM discarded")]
+        return [path for path in paths if _is_needed(connection, path) or _remove(tree.root / path)]
+
+
+def _finish_discarding(database: Database, tree: Tree) -> None:
+    done = remove_discarded(database, tree)
+    if done:
+        with database.write() as connection:
+            connection.executemany("DELETE FROM discarded WHERE path = ?", [(path,) for path in done])
 
 
 def _is_needed(connection: sqlite3.Connection, path: str) -> bool:
@@ -122,7 +124,7 @@ def _interrupt_pending(database: Database) -> list[str]:
 
 def _match_pictures(database: Database, tree: Tree) -> list[str]:
     """Files without a row go to orphans/, rows without a file are marked (and found again when the file is back)."""
-    present = {path.stem for path in tree.files(tree.pictures)}
+    present = set(tree.hashes(tree.pictures))
     with database.read() as connection:
         rows = dict(connection.execute("SELECT sha256, MAX(missing) FROM pictures GROUP BY sha256").fetchall())
         used = {row[0] for row in connection.execute("SELECT sha256 FROM uses")} if present - rows.keys() else set()
@@ -153,15 +155,15 @@ def _bring_back(tree: Tree, sha256: str) -> bool:
 
 def _match_uploads(database: Database, tree: Tree) -> list[str]:
     """A file without a row is taken in (its name is its content); a row without a file is reported."""
-    present = {path.stem: path for path in tree.files(tree.uploads)}
+    present = set(tree.hashes(tree.uploads))
     with database.read() as connection:
         rows = {row[0] for row in connection.execute("SELECT sha256 FROM uploads")}
-    new = [path for sha256, path in present.items() if sha256 not in rows]
+    new = [tree.upload(sha256) for sha256 in sorted(present - rows)]
     if new:
         with database.write() as connection:
             for path in new:
                 _take_in_upload(connection, tree, path)
-    return [_gone(tree.upload(sha256)) for sha256 in sorted(rows - present.keys())]
+    return [_gone(tree.upload(sha256)) for sha256 in sorted(rows - present)]
 
 
 def _take_in_upload(connection: sqlite3.Connection, tree: Tree, path: Path) -> None:

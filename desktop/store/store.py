@@ -164,7 +164,7 @@ class Store:
         with self._database.held():
             with self._database.write() as connection:
                 sessions.delete(connection, session_id, self._tree)
-            repair.finish_discarding(self._database, self._tree)
+            repair.remove_discarded(self._database, self._tree)
 
     # ---------------------------------------------------------------- turns
     def begin_turn(self, session_id: str, parent_id: str | None, request: TurnRequest) -> TurnRecord:

@@ -78,12 +78,12 @@ class Tree:
         sync_folder(self.orphans)
         return target
 
-    def files(self, folder: Path) -> Iterator[Path]:
-        """Content-addressed files below `pictures` or `uploads`; anything else there is not ours and is ignored."""
+    def hashes(self, folder: Path) -> Iterator[str]:
+        """The names of the files below `pictures` or `uploads`; anything else there is not ours and is ignored."""
         with os.scandir(folder) as shelves:
             for shelf in sorted(s.path for s in shelves if s.is_dir() and len(s.name) == 2):
                 with os.scandir(shelf) as entries:
-                    yield from (Path(e.path) for e in entries if _NAME.fullmatch(e.name))
+                    yield from (e.name[:64] for e in entries if _NAME.fullmatch(e.name))
 
     # ---------------------------------------------------------------- paths in rows are relative: a library can move
     def pack(self, ref: ImageRef) -> ImageRef:

@@ -72,7 +72,9 @@ class Limner(QObject):
 
     def _wire(self, found: Any) -> None:
         from desktop.state.bugs import BugReports
+        from desktop.state.qt_fixes import keep_true_alive
 
+        keep_true_alive()
         bugs = BugReports(self.settings.home / "reports", self)
         bugs.install()
         if isinstance(found, Exception):

@@ -16,6 +16,8 @@ ZOOM_MIN, ZOOM_MAX = 0.05, 32.0
 FIT_MAX = 8.0
 """A small picture is not blown up further than this by itself."""
 MARGIN = 24
+FOOT = 52
+"""Room for the zoom bar and the progress, so that they never lie on a fitted picture."""
 
 
 class Canvas(Spoken, QGraphicsView):
@@ -90,10 +92,11 @@ class Canvas(Spoken, QGraphicsView):
         self._fitted = True
         if self._size.isEmpty():
             return
-        room_w, room_h = self.viewport().width() - 2 * MARGIN, self.viewport().height() - 2 * MARGIN
+        room_w, room_h = self.viewport().width() - 2 * MARGIN, self.viewport().height() - MARGIN - FOOT
         scale = min(room_w / self._size.width(), room_h / self._size.height(), FIT_MAX)
         self._zoom_to(max(scale, ZOOM_MIN))
-        self.centerOn(self._size.width() / 2, self._size.height() / 2)
+        lower = (FOOT - MARGIN) / 2 / self.zoom
+        self.centerOn(self._size.width() / 2, self._size.height() / 2 + lower)
 
     def actual_size(self) -> None:
         """One picture pixel on one screen pixel."""
@@ -193,10 +196,10 @@ class Canvas(Spoken, QGraphicsView):
 
     def _place(self) -> None:
         self.bar.adjustSize()
-        self.bar.move(self.width() - self.bar.width() - 12, self.height() - self.bar.height() - 12)
+        self.bar.move(self.width() - self.bar.width() - 12, self.height() - self.bar.height() - 8)
         self.progress.setFixedWidth(max(160, min(360, self.width() - self.bar.width() - 48)))
         self.progress.adjustSize()
-        self.progress.move(12, self.height() - self.progress.height() - 12)
+        self.progress.move(12, self.height() - self.progress.height() - 8)
 
     def changeEvent(self, event: QEvent) -> None:
         """A new language or theme."""
@@ -223,7 +226,7 @@ class CanvasBar(Spoken, QFrame):
         super().__init__(canvas)
         self.setObjectName("canvas_bar")
         row = QHBoxLayout(self)
-        row.setContentsMargins(4, 4, 4, 4)
+        row.setContentsMargins(3, 3, 3, 3)
         row.setSpacing(0)
         self.out = icon_button("zoom_out")
         self.full = icon_button("fit")
@@ -233,6 +236,7 @@ class CanvasBar(Spoken, QFrame):
         self.percent.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.percent.setMinimumWidth(52)
         for widget in (self.out, self.percent, self.into, self.full):
+            widget.setIconSize(QSize(16, 16))
             row.addWidget(widget)
         self.out.clicked.connect(lambda: canvas.zoom_by(1 / ZOOM_STEP))
         self.into.clicked.connect(lambda: canvas.zoom_by(ZOOM_STEP))

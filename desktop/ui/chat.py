@@ -24,6 +24,7 @@ FIRST_SHOWN = 12
 """Turns laid out at once when a session opens; earlier ones follow in the idle moments after it."""
 PER_MOMENT = 3
 NEAR_END = 48
+EDGE = 12
 
 
 class Empty(Spoken, QWidget):
@@ -86,7 +87,7 @@ class Chat(Spoken, QScrollArea):
         self._page = QWidget()
         self._page.setObjectName("page")
         self._column = QVBoxLayout(self._page)
-        self._column.setContentsMargins(16, 16, 12, 16)
+        self._column.setContentsMargins(EDGE, 16, EDGE, 16)
         self._column.setSpacing(24)
         self.empty = Empty()
         self.empty.tried.connect(self.tried)
@@ -208,6 +209,9 @@ class Chat(Spoken, QScrollArea):
         """The page is never wider than the view."""
         super().resizeEvent(event)
         self._page.setMaximumWidth(self.viewport().width())
+        bar = self.verticalScrollBar()
+        beside = bar.sizeHint().width() if self.viewport().width() < self.width() else 0
+        self._column.setContentsMargins(EDGE, 16, EDGE - beside, 16)
 
     def retranslate(self) -> None:
         self.setAccessibleName(tr("Conversation"))

@@ -1,4 +1,4 @@
-"""Where the artist writes: words, attached pictures, words-or-picture switch, seed, send and stop.
+"""Where the artist writes: words, attached pictures, words-or-picture switch, send and stop.
 
 Knows what is typed; knows neither sessions nor the engine. Nothing leaves it unless `sent` is emitted.
 """
@@ -30,7 +30,6 @@ from PySide6.QtWidgets import (
 )
 
 from desktop.ui.parts import icon_button, say
-from desktop.ui.seed_bar import SeedBar
 from desktop.ui.words import Spoken, tr
 
 TEXT_MAX = 32_000
@@ -59,7 +58,6 @@ class Composer(Spoken, QFrame):
         self.thumbs = Attachments()
         self.attach = icon_button("attach")
         self.segments = Segments()
-        self.seed = SeedBar()
         self.send = icon_button("send", role="primary", paint="on_accent")
         self.stop = icon_button("stop", role="primary", paint="on_accent")
         self._lay_out()
@@ -78,8 +76,6 @@ class Composer(Spoken, QFrame):
         row.addWidget(self.attach)
         row.addWidget(self.segments)
         row.addStretch(1)
-        row.addWidget(self.seed)
-        row.addSpacing(4)
         row.addWidget(self.stop)
         row.addWidget(self.send)
         column.addLayout(row)

@@ -8,6 +8,8 @@ from desktop.ui.parts import label
 from desktop.ui.text_block import TextBlock
 from desktop.ui.words import Spoken, tr
 
+WIDTH = 480
+
 
 class KeysDialog(Spoken, QDialog):
     """Every key of the window."""
@@ -55,7 +57,6 @@ def show_bug(parent: QWidget, path: str, text: str) -> QDialog:
     dialog = QDialog(parent)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.setWindowTitle(tr("Limner made a mistake"))
-    dialog.setMinimumWidth(480)
     column = QVBoxLayout(dialog)
     column.setContentsMargins(24, 24, 24, 16)
     column.setSpacing(12)
@@ -70,6 +71,7 @@ def show_bug(parent: QWidget, path: str, text: str) -> QDialog:
         column.addWidget(where)
     column.addSpacing(8)
     column.addLayout(_buttons(dialog, path, text))
+    dialog.resize(WIDTH, column.totalHeightForWidth(WIDTH))
     dialog.show()
     return dialog
 

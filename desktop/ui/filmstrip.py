@@ -28,7 +28,7 @@ THUMB = 64
 CELL = QSize(THUMB + 12, THUMB + 12)
 HEIGHT = CELL.height() + 16
 
-Index = QModelIndex | QPersistentModelIndex
+Index = QModelIndex
 
 
 class Strip(QAbstractListModel):

@@ -13,8 +13,8 @@ from desktop.ui.parts import icon_button, label, say
 from desktop.ui.text_block import TextBlock
 from desktop.ui.words import Spoken, tr
 
-HEADING_WIDTH = 128
-NAME_WIDTH = 104
+HEADING_WIDTH = 124
+NAME_WIDTH = 112
 SHORT = 40
 """Characters up to which a value is a plain label."""
 
@@ -117,12 +117,13 @@ class Inspector(Spoken, QFrame):
         grid = QGridLayout(page)
         grid.setContentsMargins(16, 4, 16, 16)
         grid.setHorizontalSpacing(16)
-        grid.setVerticalSpacing(16)
+        grid.setVerticalSpacing(12)
         grid.setColumnMinimumWidth(0, HEADING_WIDTH)
         grid.setColumnStretch(1, 1)
         for row, section in enumerate(found):
             heading = label(section.heading, "section", wrap=True)
             heading.setFixedWidth(HEADING_WIDTH)
+            heading.setContentsMargins(0, 2, 0, 0)  # its smaller letters on the line of the values
             grid.addWidget(heading, row, 0, Qt.AlignmentFlag.AlignTop)
             grid.addLayout(_lines(section), row, 1)
         if instead:
@@ -135,19 +136,15 @@ def _lines(section: Section) -> QGridLayout:
     grid = QGridLayout()
     grid.setHorizontalSpacing(12)
     grid.setVerticalSpacing(4)
+    grid.setColumnMinimumWidth(0, NAME_WIDTH)
     grid.setColumnStretch(1, 1)
-    named = any(getattr(line, "name", "") for line in section.lines)
     for row, line in enumerate(section.lines):
         name = getattr(line, "name", "")
         if name:
             key = label(name, "key", wrap=True)
             key.setFixedWidth(NAME_WIDTH)
             grid.addWidget(key, row, 0, Qt.AlignmentFlag.AlignTop)
-        widget = _widget(line, section.heading)
-        if named and (name or (isinstance(line, Value) and line.kind == "muted")):
-            grid.addWidget(widget, row, 1)
-        else:
-            grid.addWidget(widget, row, 0, 1, 2)
+        grid.addWidget(_widget(line, section.heading), row, 1)
     return grid
 
 
@@ -171,6 +168,7 @@ def _block(line: Value | Prompt) -> QWidget:
         struck = f' <s style="color:{theme.color("struck").name()}">{html.escape(line.dropped)}</s>'
         made.setHtml(html.escape(line.kept) + (struck if line.dropped else ""))
         return made
+    made.setProperty("role", line.kind)
     if line.kind == "code":
         made.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
     made.show_plain(line.text)

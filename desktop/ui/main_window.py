@@ -15,6 +15,7 @@ from desktop.ui.chat import Chat
 from desktop.ui.composer import Composer
 from desktop.ui.filmstrip import Filmstrip
 from desktop.ui.parts import Fault, Toast
+from desktop.ui.seed_bar import SeedBar
 from desktop.ui.session_list import SessionList
 from desktop.ui.title_bar import TitleBar
 from desktop.ui.words import Spoken, tr
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from desktop.ui.inspector import Inspector
 
 FIRST_SIZE = (1280, 800)
-LIST_WIDTH, CHAT_WIDTH = 208, 416
+LIST_WIDTH, CHAT_WIDTH = 208, 400
 INSPECTOR_HEIGHT = 320
 
 
@@ -44,6 +45,7 @@ class MainWindow(Spoken, QMainWindow):
         self.filmstrip = Filmstrip()
         self.chat = Chat()
         self.composer = Composer(settings.home / "pasted")
+        self.seed = SeedBar()
         self._lay_out()
         self.toast = Toast(self.centralWidget())
         self.retranslate()
@@ -62,7 +64,7 @@ class MainWindow(Spoken, QMainWindow):
         self.middle.setStretchFactor(1, 1)
         self.sessions.setMinimumWidth(160)
         self.sessions.setMaximumWidth(360)
-        self.chat_column.setMinimumWidth(392)
+        self.chat_column.setMinimumWidth(336)
         self.left.setMinimumWidth(320)
         self.setCentralWidget(_column(self.title_bar, self.middle))
         self.setMinimumSize(900, 560)
@@ -79,8 +81,10 @@ class MainWindow(Spoken, QMainWindow):
         self._faults.setContentsMargins(12, 0, 12, 0)
         rows.addLayout(self._faults)
         foot = QVBoxLayout()
-        foot.setContentsMargins(12, 8, 12, 12)
+        foot.setContentsMargins(12, 8, 12, 8)
+        foot.setSpacing(4)
         foot.addWidget(self.composer)
+        foot.addWidget(self.seed)
         rows.addLayout(foot)
         return column
 

@@ -14,7 +14,7 @@ from desktop.ui.images import Images
 from desktop.ui.parts import icon_button, label, say
 from desktop.ui.words import Spoken, tr
 
-SIDE_LEAST, SIDE_MOST = 192, 384
+SIDE_LEAST, SIDE_MOST = 192, 288
 """Logical pixels of the longer side in the chat."""
 
 
@@ -149,10 +149,6 @@ class PictureView(Spoken, QWidget):
             self.frame.show_pixmap(preview)
         self.frame.show_progress(slot.progress(), words)
         self.retranslate()
-
-    def show_stopped(self) -> None:
-        """Painting ended before there was a picture."""
-        self.frame.show_progress(None, tr("Not painted"))
 
     def show_chosen(self, number: int | None) -> None:
         """Which picture is on the canvas."""

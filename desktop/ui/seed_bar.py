@@ -1,10 +1,10 @@
 """The seed: a lock, the number, a dice. Knows numbers only."""
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
 from desktop.ui import theme
-from desktop.ui.parts import icon_button, say
+from desktop.ui.parts import icon_button, label, say
 from desktop.ui.words import Spoken, tr
 
 SEED_MAX = 2**32 - 1
@@ -22,16 +22,19 @@ class SeedBar(Spoken, QWidget):
     def __init__(self) -> None:
         super().__init__()
         row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
-        self.lock = icon_button("lock", checkable=True)
+        row.setContentsMargins(4, 0, 4, 0)
+        row.setSpacing(4)
+        self.lock = icon_button("lock", checkable=True, paint="muted")
+        self.words = label("", "muted")
+        self.hint = label("", "small")
         self.field = QLineEdit()
         self.field.setProperty("role", "bare")
-        self.field.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.field.setMaxLength(20)
-        self.dice = icon_button("dice")
-        for widget in (self.lock, self.field, self.dice):
+        self.dice = icon_button("dice", paint="muted")
+        for widget in (self.lock, self.words, self.field, self.dice):
             row.addWidget(widget)
+        row.addStretch(1)
+        row.addWidget(self.hint)
         self._fit()
         self.lock.clicked.connect(self.locked)
         self.dice.clicked.connect(self.rolled)
@@ -46,7 +49,7 @@ class SeedBar(Spoken, QWidget):
         self.field.setText(str(seed))
         self._mark(False)
         self.lock.setChecked(locked)
-        self.lock.setIcon(theme.icon("lock" if locked else "unlock"))
+        self.lock.setIcon(theme.icon("lock" if locked else "unlock", "muted"))
         self.retranslate()
 
     def _finished(self) -> None:
@@ -77,6 +80,9 @@ class SeedBar(Spoken, QWidget):
         """Names and what they mean."""
         held = tr("Seed is kept: pictures stay close to each other")
         free = tr("Seed changes with every message")
-        say(self.lock, held if self.lock.isChecked() else free, "S")
+        kept = self.lock.isChecked()
+        say(self.lock, held if kept else free, "S")
+        self.words.setText(tr("Seed kept") if kept else tr("Seed changes"))
+        self.hint.setText(tr("Shift+Enter: new line"))
         say(self.field, tr("Seed"))
         say(self.dice, tr("Roll another seed"))

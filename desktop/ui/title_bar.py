@@ -97,6 +97,7 @@ class TitleBar(Spoken, QFrame):
         row.setContentsMargins(8, 0, 8, 0)
         row.setSpacing(4)
         self.panel = icon_button("sidebar", checkable=True)
+        self.panel.setObjectName("panel")
         self.title = Elided()
         self.title.setObjectName("session_title")
         self.more = _menu_button("down")

@@ -116,13 +116,13 @@ class TurnView(Spoken, QWidget):
 
     def _show_segments(self, turn: TurnRecord) -> None:
         segments = turn.reply.segments if turn.reply else ()
-        order: list[QWidget] = []
+        order: list[QWidget] = [self._streamed] if self._streamed and not segments else []
         slot = 0
         stored = {p.slot: p for p in turn.pictures}
         for segment in segments:
             if isinstance(segment, TextSegment):
                 order.extend(self._words(segment.text, first=not any(isinstance(w, TextBlock) for w in order)))
-            elif slot in stored or slot in self._pictures:
+            elif slot in stored:
                 order.append(self._picture(slot, turn))
                 slot += 1
         order.extend(self._picture(s, turn) for s in sorted(stored) if self._pictures.get(s) not in order)
@@ -136,21 +136,17 @@ class TurnView(Spoken, QWidget):
         return [block]
 
     def _picture(self, slot: int, turn: TurnRecord) -> PictureView:
-        record = next((p for p in turn.pictures if p.slot == slot), None)
-        view = self._pictures.get(slot)
-        if view is None:
-            assert record
-            view = self._new_picture(slot, QSize(record.width, record.height))
-        if record:
-            view.show_record(record)
-        else:
-            view.show_stopped()
+        record = next(p for p in turn.pictures if p.slot == slot)
+        view = self._pictures.get(slot) or self._new_picture(slot, QSize(record.width, record.height))
+        view.show_record(record)
         return view
 
     def _arrange(self, order: list[QWidget]) -> None:
         while item := self._answer.takeAt(0):
             if item.widget() not in order:
+                item.widget().hide()
                 item.widget().deleteLater()
+        self._pictures = {s: v for s, v in self._pictures.items() if v in order}
         for widget in order:
             self._answer.addWidget(widget, 0, _side(widget))
 

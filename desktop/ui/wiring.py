@@ -89,7 +89,7 @@ class Wiring(QObject):
             "Esc": self.studio.stop,
             "F1": self.show_keys,
             "F": composer.segments.flip,
-            "S": composer.seed.lock.click,
+            "S": window.seed.lock.click,
         }
         for keys, act in acts.items():
             window.shortcut(keys, act)
@@ -99,7 +99,7 @@ class Wiring(QObject):
     def _session_opened(self) -> None:
         session = self.session
         assert session
-        window, seed = self.window, self.window.composer.seed
+        window, seed = self.window, self.window.seed
         session.sessions_changed.connect(self._sessions_changed)
         session.switched.connect(self._switched)
         session.branch_changed.connect(self._branch_changed)
@@ -210,7 +210,7 @@ class Wiring(QObject):
 
     def _seed_changed(self) -> None:
         assert self.session
-        self.window.composer.seed.show_seed(self.session.seed, self.session.seed_locked)
+        self.window.seed.show_seed(self.session.seed, self.session.seed_locked)
 
     # ------------------------------------------------------------ turns
     def _turn_made(self, view: TurnView) -> None:

@@ -181,7 +181,7 @@ def test_verify_shows_progress_and_can_be_cancelled(store: Store, take_turn: Tak
 def test_a_deletion_cut_short_is_finished(store: Store, take_turn: Take, monkeypatch: pytest.MonkeyPatch) -> None:
     session = store.create_session()
     picture = take_turn(session.id).pictures[0]
-    monkeypatch.setattr(repair, "finish_discarding", _cut)
+    monkeypatch.setattr(repair, "remove_discarded", _cut)
     with pytest.raises(PowerCut):
         store.delete_session(session.id)
     monkeypatch.undo()

@@ -24,7 +24,8 @@ def one_thread() -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A tiny painter on disk: the diffusers folder, and the original single file with its configurations if it has one."""
+    """A tiny painter on disk: the diffusers folder, and the original single file with its configurations if it has
+    one."""
 
     folder: Path
     file: Path | None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from models.contracts import SEED_MAX, BadInputError, GenerationSpec, ImageRef, KnownError
 from models.t2i.base import T2I
 

@@ -97,13 +97,6 @@ def test_steps_count_up_and_the_last_has_a_preview(painter: T2I, spec: Spec, tmp
         assert (image.format, image.size) == ("JPEG", (256, 256))
 
 
-def test_the_last_preview_looks_like_the_picture(torch_sd15: T2I, spec: Spec, tmp_path: Path) -> None:
-    *_, last, painted = torch_sd15.paint(spec(steps=6, scheduler="ddim", guidance_scale=1.0), tmp_path)
-    with Image.open(io.BytesIO(last.preview)) as small, Image.open(painted.path) as large:  # type: ignore[union-attr]
-        a, b = (np.asarray(i.convert("RGB").resize((8, 8), Image.Resampling.BOX)).astype(float) for i in (small, large))
-    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.5
-
-
 def test_only_one_file_is_left_in_the_folder(painter: T2I, spec: Spec, tmp_path: Path) -> None:
     *_, painted = painter.paint(spec(), tmp_path)
     assert [str(p) for p in tmp_path.iterdir()] == [painted.path]  # type: ignore[union-attr]
@@ -196,7 +189,7 @@ def test_weights_that_are_not_numbers_are_a_bad_model(sd15: Path, paint: Paint) 
     "error",
     [
         MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried"),
     ],
 )  # fmt: skip
 def test_full_memory_is_one_sentence_and_the_painter_stays_usable(
@@ -208,7 +201,7 @@ def test_full_memory_is_one_sentence_and_the_painter_stays_usable(
     unet = painter._base.unet  # type: ignore[attr-defined]
     with monkeypatch.context() as patch:
         patch.setattr(unet, "forward", full)
-        with pytest.raises(OutOfMemoryError, match="not enough memory on the cpu.*choose a smaller size"):
+        with pytest.raises(OutOfMemoryError, match=r"not enough memory on the cpu.*choose a smaller size"):
             paint(painter)
     assert pixels(paint(painter)).std() > 5
 

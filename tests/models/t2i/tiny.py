@@ -54,18 +54,24 @@ def text_encoder(cls: Any, width: int) -> Any:
 def vae(latent_channels: int = 4) -> AutoencoderKL:
     torch.manual_seed(2)
     return AutoencoderKL(
-        block_out_channels=(8, 8, 16, 16), down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(8, 8, 16, 16), down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
         latent_channels=latent_channels, layers_per_block=1, norm_num_groups=4, sample_size=64,
     ).eval()  # fmt: skip
 
 
 def unet(context: int, sample_size: int = 8, **more: Any) -> UNet2DConditionModel:
+    """Its output has about unit variance, as a trained one's: what it says must matter to the picture."""
     torch.manual_seed(3)
-    return UNet2DConditionModel(
-        sample_size=sample_size, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, cross_attention_dim=context,
+    made = UNet2DConditionModel(
+        sample_size=sample_size, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
+        cross_attention_dim=context,
         attention_head_dim=4, down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"), **more,
     ).eval()  # fmt: skip
+    with torch.no_grad():
+        made.conv_out.weight.mul_(3)
+    return made
 
 
 def sd15() -> StableDiffusionPipeline:
@@ -92,8 +98,10 @@ def sdxl() -> StableDiffusionXLPipeline:
     )  # fmt: skip
     return StableDiffusionXLPipeline(
         vae=vae(), unet=denoiser, text_encoder=text_encoder(CLIPTextModel, 16),
-        text_encoder_2=text_encoder(CLIPTextModelWithProjection, 24), tokenizer=clip_tokenizer(), tokenizer_2=clip_tokenizer("!"),
-        scheduler=EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1),
+        text_encoder_2=text_encoder(CLIPTextModelWithProjection, 24), tokenizer=clip_tokenizer(),
+        tokenizer_2=clip_tokenizer("!"),
+        scheduler=EulerDiscreteScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+        steps_offset=1),
         add_watermarker=False,
     )  # fmt: skip
 
@@ -104,8 +112,10 @@ def hunyuandit(folder: Path) -> HunyuanDiTPipeline:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "fox", "##es", "in", "the", "snow"]
     (folder / "bert.txt").write_text("\n".join(words), encoding="utf-8")
     transformer = HunyuanDiT2DModel(
-        sample_size=8, patch_size=2, num_layers=2, num_attention_heads=2, attention_head_dim=16, in_channels=4, hidden_size=32,
-        cross_attention_dim=32, cross_attention_dim_t5=32, pooled_projection_dim=16, mlp_ratio=2.0, text_len=77, text_len_t5=256,
+        sample_size=8, patch_size=2, num_layers=2, num_attention_heads=2, attention_head_dim=16, in_channels=4,
+        hidden_size=32,
+        cross_attention_dim=32, cross_attention_dim_t5=32, pooled_projection_dim=16, mlp_ratio=2.0, text_len=77,
+        text_len_t5=256,
         activation_fn="gelu-approximate",
     ).eval()  # fmt: skip
     bert = BertModel(BertConfig(
@@ -114,7 +124,8 @@ def hunyuandit(folder: Path) -> HunyuanDiTPipeline:
     t5 = T5EncoderModel(T5Config(vocab_size=300, d_model=32, d_kv=16, d_ff=32, num_layers=1, num_heads=2)).eval()
     return HunyuanDiTPipeline(
         vae=vae(), text_encoder=bert, tokenizer=BertTokenizer(str(folder / "bert.txt"), model_max_length=77),
-        transformer=transformer, scheduler=DDPMScheduler(beta_start=0.00085, beta_end=0.02, prediction_type="v_prediction"),
+        transformer=transformer, scheduler=DDPMScheduler(beta_start=0.00085, beta_end=0.02,
+        prediction_type="v_prediction"),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False, text_encoder_2=t5,
         tokenizer_2=_t5_tokenizer(folder),
     )  # fmt: skip

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -101,6 +102,14 @@ def test_loading_tells_its_stages_and_the_same_model_is_loaded_once(supervisor: 
     second = supervisor.load_mllm(described(), on_stage=stages.append, n_ctx=512)
     assert len(stages) == 3
     assert first.info == second.info
+
+
+def test_a_hash_that_becomes_known_later_is_taken_over_without_loading_again(supervisor: Supervisor) -> None:
+    first = supervisor.load_mllm(described())
+    process = supervisor.pids()["mllm"]
+    again = supervisor.load_mllm(replace(described(), sha256="abc"))
+    assert (first.info.model.sha256, again.info.model.sha256) == (str(process), "abc")
+    assert supervisor.pids()["mllm"] == process
 
 
 def test_another_model_gets_another_process_and_the_first_comes_back_when_asked(supervisor: Supervisor) -> None:
