@@ -66,7 +66,7 @@ def gone(process: int) -> bool:
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     """Closing must leave no thread, no descriptor and no process behind."""
     before = psutil.Process().num_fds() if hasattr(psutil.Process, "num_fds") else 0
-    with Supervisor(tmp_path / "logs", command=command, cancel_grace_s=0.5) as made:
+    with Supervisor(tmp_path / "logs", command=command, cancel_grace_s=2.0) as made:
         yield made
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("worker-")] == []
     assert psutil.Process().children() == []
