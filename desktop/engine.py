@@ -140,7 +140,10 @@ class Engine:
         return self.registry.scan()
 
     def describe(self, kind: str) -> ModelDescription:
-        """The model that sits in a chair. Raises BadModelError in one sentence if there is none or it is damaged."""
+        """The model that sits in a chair, with its hash (seconds for a large file seen for the first time).
+
+        Raises BadModelError in one sentence if there is none or it is damaged.
+        """
         name = self.choice.mllm if kind == "mllm" else self.choice.t2i
         found = self.registry.find(name, kind) if name else self.registry.default(kind)
         if found is None:
@@ -150,7 +153,7 @@ class Engine:
             )
         if found.problem:
             raise BadModelError(found.problem)
-        return found
+        return self.registry.identify(found)
 
     def mllm(self) -> Mllm:
         """The director, loaded if it is not yet."""

@@ -43,6 +43,9 @@ class OneOfEach:
     def default(self, kind: str) -> ModelDescription:
         return ModelDescription(name=f"scripted-{kind}", kind=kind, path="/nowhere", format="gguf")
 
+    def identify(self, model: ModelDescription) -> ModelDescription:
+        return model
+
     def find(self, name: str, kind: str) -> ModelDescription | None:
         return next((m for m in self.scan() if (m.name, m.kind) == (name, kind)), None)
 
