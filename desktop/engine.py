@@ -242,7 +242,7 @@ class Engine:
         return TurnRequest(
             turn_id=uuid.uuid4().hex,
             text=draft.text,
-            images=tuple(self.store.import_picture(p) for p in draft.images),
+            images=tuple(self.store.import_picture(p, draft.session_id) for p in draft.images),
             history=self.store.past(draft.parent_id) if draft.parent_id else (),
             modality=draft.modality,
             seed=self._seed(draft, session),

@@ -14,6 +14,9 @@ from models.contracts import KnownError, Painted
 PERCEPTUAL_RMS = 2.0
 """Root mean square difference (of 255) up to which two pictures count as perceptually the same: about 42 dB PSNR."""
 
+VERDICTS = ("same bytes", "perceptually same", "drifted", "missing", "not painted")
+FAULTS = VERDICTS[2:]
+
 
 def replay_folder(folder: Path, as_json: bool) -> int:
     """Replay a session folder; print a line a picture, or one JSON object. Exit code 0 if nothing drifted, else 1."""
@@ -25,12 +28,12 @@ def replay_folder(folder: Path, as_json: bool) -> int:
         for row in rows:
             print(f"[{row['number']}] {row['verdict']}" + (f": {row['why']}" if row["why"] else ""))
         print(", ".join(f"{n} {verdict}" for verdict, n in _summary(rows).items()) or "no pictures")
-    return 1 if any(r["verdict"] in ("drifted", "not painted") for r in rows) else 0
+    return 1 if any(r["verdict"] in FAULTS for r in rows) else 0
 
 
 def _replay(engine: Engine, session_id: str) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="limner-replay-") as scratch:
-        return [_row(engine, picture, Path(scratch)) for picture in engine.store.pictures(session_id)]
+        return [_row(engine, picture, Path(scratch)) for picture in engine.store.replay_specs(session_id)]
 
 
 def _row(engine: Engine, picture: PictureRecord, scratch: Path) -> dict[str, Any]:
@@ -59,8 +62,10 @@ def _paint(engine: Engine, picture: PictureRecord, scratch: Path) -> Painted:
 def compare(before: Path, after: Path) -> dict[str, Any]:
     """ "same bytes" (every pixel), "perceptually same" or "drifted", with the RMS difference of 255.
 
-    Bytes are those of the pixels: the PNG round them also carries the recipe.
+    Bytes are those of the pixels: the PNG round them also carries the recipe. A file that is gone is "missing".
     """
+    if not before.is_file():
+        return {"verdict": "missing", "why": "its file is gone from the session folder; its spec was painted again"}
     with Image.open(before) as a, Image.open(after) as b:
         one, two = a.convert("RGB"), b.convert("RGB")
     if one.size != two.size:
@@ -75,5 +80,5 @@ def compare(before: Path, after: Path) -> dict[str, Any]:
 def _summary(rows: list[dict[str, Any]]) -> dict[str, int]:
     verdicts = [r["verdict"] for r in rows]
     return {
-        v: verdicts.count(v) for v in ("same bytes", "perceptually same", "drifted", "not painted") if v in verdicts
+        v: verdicts.count(v) for v in VERDICTS if v in verdicts
     }

@@ -47,19 +47,24 @@ def verify(database: Database, tree: Tree, on_progress: Progress) -> list[str]:
     return problems
 
 
-def remove_discarded(database: Database, tree: Tree) -> list[str]:
-    """Remove files that were deleted on purpose and that nothing stands on any more; returns the notes that are done.
+def remove_discarded(database: Database, tree: Tree, paths: list[str]) -> list[str]:
+    """Remove files that were noted as deleted, unless something stands on them again; returns those that are done.
 
-    The notes themselves stay until the next start: a power cut may bring a removed file back, and so may a viewer that
-    has it open on Windows.
+    The notes themselves stay until the next start: a power cut may bring a removed file back, and a viewer that has it
+    open on Windows may keep it. Other threads get their turn between two files.
     """
-    with database.held(), database.read() as connection:
-        paths = [row[0] for row in connection.execute("SELECT path FROM discarded")]
-        return [path for path in paths if _is_needed(connection, path) or _remove(tree.root / path)]
+    done = []
+    for path in paths:
+        with database.read() as connection:
+            if _is_needed(connection, path) or _remove(tree.root / path):
+                done.append(path)
+    return done
 
 
 def _finish_discarding(database: Database, tree: Tree) -> None:
-    done = remove_discarded(database, tree)
+    with database.read() as connection:
+        noted = [row[0] for row in connection.execute("SELECT path FROM discarded")]
+    done = remove_discarded(database, tree, noted)
     if done:
         with database.write() as connection:
             connection.executemany("DELETE FROM discarded WHERE path = ?", [(path,) for path in done])

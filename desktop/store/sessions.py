@@ -41,15 +41,15 @@ def touch(connection: sqlite3.Connection, turn_id: str, now: float) -> None:
     )
 
 
-def delete(connection: sqlite3.Connection, session_id: str, tree: Tree) -> None:
-    """Rows go now; files are noted and removed after the commit, so that a crash in between loses track of none."""
+def delete(connection: sqlite3.Connection, session_id: str, tree: Tree) -> list[str]:
+    """Rows go now; files are noted, to be removed after the commit, so that a crash in between loses track of none.
+
+    Returns the noted files, relative to the root; some of them may still be needed or never have been there.
+    """
     of_session = "(SELECT id FROM turns WHERE session_id = ?)"
+    hashes = "SELECT sha256 FROM {} WHERE turn_id IN " + of_session
     drawn, used = (
-        [
-            row[0]
-            for row in connection.execute(f"SELECT sha256 FROM {table} WHERE turn_id IN {of_session}", (session_id,))
-        ]
-        for table in ("pictures", "uses")
+        [row[0] for row in connection.execute(hashes.format(table), (session_id,))] for table in ("pictures", "uses")
     )
     search.remove_session(connection, session_id)
     for table in ("arrivals", "uses", "pictures"):
@@ -59,5 +59,6 @@ def delete(connection: sqlite3.Connection, session_id: str, tree: Tree) -> None:
     still_used = "EXISTS (SELECT 1 FROM uses WHERE sha256 = ?)"
     connection.executemany(f"DELETE FROM uploads WHERE sha256 = ? AND NOT {still_used}", [(sha, sha) for sha in used])
     files = [tree.picture(sha) for sha in (*drawn, *used)] + [tree.upload(sha) for sha in used]
-    noted = [(path.relative_to(tree.root).as_posix(),) for path in files]
-    connection.executemany("INSERT OR IGNORE INTO discarded(path) VALUES (?)", noted)
+    noted = [path.relative_to(tree.root).as_posix() for path in files]
+    connection.executemany("INSERT OR IGNORE INTO discarded(path) VALUES (?)", [(path,) for path in noted])
+    return noted

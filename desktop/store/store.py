@@ -161,10 +161,9 @@ class Store:
     def delete_session(self, session_id: str) -> None:
         """Delete a conversation for good, with those of its pictures that no other conversation stands on."""
         self.session(session_id)
-        with self._database.held():
-            with self._database.write() as connection:
-                sessions.delete(connection, session_id, self._tree)
-            repair.remove_discarded(self._database, self._tree)
+        with self._database.write() as connection:
+            noted = sessions.delete(connection, session_id, self._tree)
+        repair.remove_discarded(self._database, self._tree, noted)
 
     # ---------------------------------------------------------------- turns
     def begin_turn(self, session_id: str, parent_id: str | None, request: TurnRequest) -> TurnRecord:

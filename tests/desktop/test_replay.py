@@ -22,6 +22,11 @@ def test_verdicts(tmp_path: Path, colour: tuple[int, int, int], verdict: str) ->
     assert compare(one, two)["verdict"] == verdict
 
 
+def test_a_missing_picture_is_told(tmp_path: Path) -> None:
+    painted = save(tmp_path / "b.png", (1, 1, 1))
+    assert compare(tmp_path / "gone.png", painted)["verdict"] == "missing"
+
+
 def test_another_size_has_drifted(tmp_path: Path) -> None:
     one, two = save(tmp_path / "a.png", (1, 1, 1)), save(tmp_path / "b.png", (1, 1, 1), (16, 8))
     assert compare(one, two)["verdict"] == "drifted"
