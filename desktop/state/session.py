@@ -206,7 +206,9 @@ class SessionModel(QObject):
 
     def _read_branch(self) -> None:
         head = self.current.head if self.current else None
-        self.branch = self.store.branch(head) if head else []
+        turns = self.store.branch(head) if head else []
+        # The engine may be ahead of its events: a turn that is live here stays as it began until its end arrives.
+        self.branch = [self.live[t.id].turn if t.id in self.live else t for t in turns]
 
 
 

@@ -1,6 +1,6 @@
 """Starts the window. Shows it first; everything that needs the engine is imported and opened after it is on screen.
 
-What is imported here counts against the time to a shown window: Qt, the settings and the panels, nothing else.
+What is imported here counts against the time to a shown window: Qt, the settings and a bare window, nothing else.
 """
 
 import signal
@@ -10,19 +10,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
 from desktop import places
 from desktop.state.settings import SettingsModel
 from desktop.ui import theme
 from desktop.ui.main_window import MainWindow
-from desktop.ui.words import Language, tr
+from desktop.ui.words import Language
 
 if TYPE_CHECKING:
     from desktop.engine import Engine
     from desktop.state.studio import Studio
+    from desktop.ui.panels import Panels
     from desktop.ui.wiring import Wiring
+
+UNSEEN_MS = 500
+"""A window that is not painted (minimised, on another desktop) gets its panels after this."""
 
 
 class Limner(QObject):
@@ -41,22 +45,35 @@ class Limner(QObject):
         self._factory = factory
         self._language = Language(app)
         self._language.speak(self.settings.spoken)
-        app.setStyle("Fusion")
-        theme.apply(app, theme.wanted(self.settings.theme))
+        self._mode = theme.wanted_at_start(self.settings.theme)
+        theme.apply_palette(app, self._mode)
         self.window = MainWindow(self.settings)
-        self.window.title_bar.show_note(tr("Waking the director…"))
-        self.window.title_bar.theme_asked.connect(lambda name: setattr(self.settings, "theme", name))
-        self.window.title_bar.language_asked.connect(lambda name: setattr(self.settings, "language", name))
         self.window.closing.connect(self.close)
-        self.settings.changed.connect(self._setting_changed)
-        app.styleHints().colorSchemeChanged.connect(lambda _: self._setting_changed("theme"))
-        self._imported.connect(self._wire, Qt.ConnectionType.QueuedConnection)
+        self.panels: Panels | None = None
 
     def show(self) -> None:
-        """The window first, the rest once it has been painted."""
+        """The bare window first, its panels after its first paint, the engine after that."""
+        self.window.painted.connect(self._move_in)
         self.window.show()
-        self.window.composer.edit.setFocus()
-        QTimer.singleShot(0, lambda: threading.Thread(target=self._import, name="imports", daemon=True).start())
+        QTimer.singleShot(UNSEEN_MS, self._move_in)
+
+    def _move_in(self) -> None:
+        if self.panels:
+            return
+        from desktop.state.qt_fixes import keep_singletons_alive
+
+        keep_singletons_alive()
+        self.app.setStyle("Fusion")
+        theme.apply(self.app, self._mode)
+        self.panels = self.window.move_in()
+        bar = self.panels.title_bar
+        bar.theme_asked.connect(lambda name: setattr(self.settings, "theme", name))
+        bar.language_asked.connect(lambda name: setattr(self.settings, "language", name))
+        self.settings.changed.connect(self._setting_changed)
+        self.app.styleHints().colorSchemeChanged.connect(lambda _: self._setting_changed("theme"))
+        self.panels.composer.edit.setFocus()
+        self._imported.connect(self._wire)  # emitted in another thread: Qt queues it
+        threading.Thread(target=self._import, name="imports", daemon=True).start()
 
     def _import(self) -> None:
         """In a thread: a tenth of a second of imports must not hold up the first key press."""
@@ -72,17 +89,15 @@ class Limner(QObject):
 
     def _wire(self, found: Any) -> None:
         from desktop.state.bugs import BugReports
-        from desktop.state.qt_fixes import keep_true_alive
-
-        keep_true_alive()
         bugs = BugReports(self.settings.home / "reports", self)
         bugs.install()
         if isinstance(found, Exception):
             raise found
+        assert self.panels
         make_studio, make_wiring = found
         self.studio = make_studio(self._factory, self.settings, bugs, self)
-        self.wiring = make_wiring(self.window, self.studio)
-        self.window.composer.show_text(self.studio.drafts.typed("") or self.window.composer.text)
+        self.wiring = make_wiring(self.panels, self.studio)
+        self.panels.composer.show_text(self.studio.drafts.typed("") or self.panels.composer.text)
         self.studio.start()
         self.ready.emit()
 
@@ -91,7 +106,8 @@ class Limner(QObject):
             theme.apply(self.app, theme.wanted(self.settings.theme))
         if name == "language":
             self._language.speak(self.settings.spoken)
-        self.window.title_bar.show_choices(self.settings.theme, self.settings.language)
+        assert self.panels
+        self.panels.title_bar.show_choices(self.settings.theme, self.settings.language)
 
     def close(self) -> None:
         """Let the engine go; the window is already hidden."""

@@ -7,7 +7,7 @@ from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPixmapItem, QGraphicsScene, QGraphicsView, QHBoxLayout, QLabel, QWidget
 
-from desktop.ui import theme
+from desktop.ui import icons, theme
 from desktop.ui.parts import icon_button, say
 from desktop.ui.words import Spoken, tr
 
@@ -182,7 +182,7 @@ class Canvas(Spoken, QGraphicsView):
             return
         painter = QPainter(self.viewport())
         middle = self.viewport().rect().center()
-        painter.drawImage(middle - QPoint(16, 40), theme.glyph("picture", "edge", 32, self.devicePixelRatioF()))
+        painter.drawImage(middle - QPoint(16, 40), icons.glyph("picture", "edge", 32, self.devicePixelRatioF()))
         painter.setPen(theme.color("muted"))
         area = self.viewport().rect().adjusted(MARGIN, 24, -MARGIN, 24)
         painter.drawText(area, Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, tr("Pictures appear here."))
@@ -204,12 +204,13 @@ class Canvas(Spoken, QGraphicsView):
     def changeEvent(self, event: QEvent) -> None:
         """A new language or theme."""
         super().changeEvent(event)
-        if event.type() in theme.THEME_EVENTS:
+        if event.type() in icons.THEME_EVENTS:
             self.viewport().update()
 
     def retranslate(self) -> None:
         """The canvas's own words."""
         self.setAccessibleName(tr("Canvas"))
+        self.viewport().setAccessibleName(tr("Canvas"))
         self.setAccessibleDescription(tr("Wheel zooms, dragging moves, double click switches between fit and 100%."))
         self.viewport().update()
 
@@ -230,7 +231,7 @@ class CanvasBar(Spoken, QFrame):
         row.setSpacing(0)
         self.out = icon_button("zoom_out")
         self.full = icon_button("fit")
-        self.full.setIcon(theme.icon("fit"))
+        self.full.setIcon(icons.icon("fit"))
         self.into = icon_button("zoom_in")
         self.percent = icon_button("fit", role="text")
         self.percent.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)

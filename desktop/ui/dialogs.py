@@ -82,7 +82,6 @@ def _buttons(dialog: QDialog, path: str, text: str) -> QHBoxLayout:
     copy, show, close = QPushButton(tr("Copy the report")), QPushButton(tr("Show the report")), QPushButton(tr("Go on"))
     copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(text))
     show.clicked.connect(lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(path)))
-    show.setVisible(bool(path))
     close.clicked.connect(dialog.close)
     close.setDefault(True)
     row.addWidget(copy)
@@ -91,4 +90,5 @@ def _buttons(dialog: QDialog, path: str, text: str) -> QHBoxLayout:
     row.addWidget(close)
     for button in (copy, show, close):
         button.setAccessibleName(button.text())
+    show.setEnabled(bool(path))
     return row

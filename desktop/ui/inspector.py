@@ -134,9 +134,9 @@ class Inspector(Spoken, QFrame):
 
 def _lines(section: Section) -> QGridLayout:
     grid = QGridLayout()
-    grid.setHorizontalSpacing(12)
+    grid.setHorizontalSpacing(0)
     grid.setVerticalSpacing(4)
-    grid.setColumnMinimumWidth(0, NAME_WIDTH)
+    grid.setColumnMinimumWidth(0, NAME_WIDTH + 12)
     grid.setColumnStretch(1, 1)
     for row, line in enumerate(section.lines):
         name = getattr(line, "name", "")

@@ -1,195 +1,79 @@
-"""The main window: lays the panels out and shows what it is told. Knows its panels; what happens in them is wired to
-the state by `desktop.ui.wiring` once the window is on screen.
+"""The main window's frame. It shows at once, bare, saying what it waits for; the panels move in after its first paint.
+
+What is imported here counts against the time to a shown window, so it knows the settings, the colours and one label.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
-from PySide6.QtWidgets import QMainWindow, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtGui import QCloseEvent, QPaintEvent
+from PySide6.QtWidgets import QGridLayout, QLabel, QMainWindow, QWidget
 
 from desktop.state.settings import SettingsModel
-from desktop.ui.canvas import Canvas
-from desktop.ui.chat import Chat
-from desktop.ui.composer import Composer
-from desktop.ui.filmstrip import Filmstrip
-from desktop.ui.parts import Fault, Toast
-from desktop.ui.seed_bar import SeedBar
-from desktop.ui.session_list import SessionList
-from desktop.ui.title_bar import TitleBar
-from desktop.ui.words import Spoken, tr
+from desktop.ui.words import tr
 
 if TYPE_CHECKING:
-    from desktop.ui.inspector import Inspector
+    from desktop.ui.panels import Panels
 
 FIRST_SIZE = (1280, 800)
-LIST_WIDTH, CHAT_WIDTH = 208, 400
-INSPECTOR_HEIGHT = 320
+SMALLEST = (900, 560)
 
 
-class MainWindow(Spoken, QMainWindow):
-    """Panels and their places. `closing` is emitted once, before it goes."""
+class MainWindow(QMainWindow):
+    """`closing` is emitted once, before it goes."""
 
     closing = Signal()
+    painted = Signal()
+    """Once, when the bare window has been on screen."""
 
     def __init__(self, settings: SettingsModel) -> None:
         super().__init__()
         self.settings = settings
-        self._inspector: Inspector | None = None
-        self._fault: Fault | None = None
-        self._closed = False
-        self.title_bar = TitleBar()
-        self.sessions = SessionList()
-        self.canvas = Canvas()
-        self.filmstrip = Filmstrip()
-        self.chat = Chat()
-        self.composer = Composer(settings.home / "pasted")
-        self.seed = SeedBar()
-        self._lay_out()
-        self.toast = Toast(self.centralWidget())
-        self.retranslate()
-        self._restore()
-
-    def _lay_out(self) -> None:
-        self.left = QSplitter(Qt.Orientation.Vertical)
-        self.left.setChildrenCollapsible(False)
-        self.left.addWidget(_column(self.canvas, self.filmstrip))
-        self.left.setStretchFactor(0, 1)
-        self.middle = QSplitter(Qt.Orientation.Horizontal)
-        self.middle.setChildrenCollapsible(False)
-        self.chat_column = self._chat_column()
-        for panel in (self.sessions, self.left, self.chat_column):
-            self.middle.addWidget(panel)
-        self.middle.setStretchFactor(1, 1)
-        self.sessions.setMinimumWidth(160)
-        self.sessions.setMaximumWidth(360)
-        self.chat_column.setMinimumWidth(336)
-        self.left.setMinimumWidth(320)
-        self.setCentralWidget(_column(self.title_bar, self.middle))
-        self.setMinimumSize(900, 560)
-
-    def _chat_column(self) -> QWidget:
-        column = QWidget()
-        column.setObjectName("chat_column")
-        column.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        rows = QVBoxLayout(column)
-        rows.setContentsMargins(0, 0, 0, 0)
-        rows.setSpacing(0)
-        rows.addWidget(self.chat, 1)
-        self._faults = QVBoxLayout()
-        self._faults.setContentsMargins(12, 0, 12, 0)
-        rows.addLayout(self._faults)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(12, 8, 12, 8)
-        foot.setSpacing(4)
-        foot.addWidget(self.composer)
-        foot.addWidget(self.seed)
-        rows.addLayout(foot)
-        return column
-
-    # ------------------------------------------------------------ remembering
-    def _restore(self) -> None:
+        self.panels: Panels | None = None
+        self._closed = self._painted = False
+        self.setWindowTitle("Limner")
+        self.setMinimumSize(*SMALLEST)
         self.resize(*FIRST_SIZE)
-        geometry, columns = self.settings.layout("window"), self.settings.layout("columns")
+        geometry = settings.layout("window")
         if not geometry.isEmpty():
             self.restoreGeometry(geometry)
-        if columns.isEmpty() or not self.middle.restoreState(columns):
-            self.middle.setSizes([LIST_WIDTH, FIRST_SIZE[0] - LIST_WIDTH - CHAT_WIDTH, CHAT_WIDTH])
-        opened = self.settings.flag("session_list", True)
-        self.sessions.setVisible(opened)
-        self.title_bar.panel.setChecked(opened)
-        self.title_bar.panel_toggled.connect(self._show_list)
-        self.composer.segments.show_choice(self.settings.modality)
-        self.title_bar.show_choices(self.settings.theme, self.settings.language)
+        self.waiting = QLabel(tr("Waking the director…"), self)
+        self.setCentralWidget(_centred(self.waiting))
 
-    def _show_list(self, shown: bool) -> None:
-        self.sessions.setVisible(shown)
-        self.settings.set_flag("session_list", shown)
+    def move_in(self) -> "Panels":
+        """Build the panels, in place of the bare window."""
+        from desktop.ui.panels import Panels
+
+        self.panels = Panels(self.settings, self)
+        self.panels.title_bar.show_note(self.waiting.text())
+        self.setCentralWidget(self.panels)
+        return self.panels
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """The first one is what `painted` waits for."""
+        super().paintEvent(event)
+        if not self._painted:
+            self._painted = True
+            QTimer.singleShot(0, self.painted.emit)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the layout and let go."""
         if not self._closed:
             self._closed = True
             self.settings.set_layout("window", self.saveGeometry())
-            self.settings.set_layout("columns", self.middle.saveState())
+            if self.panels:
+                self.panels.remember()
             self.hide()
             self.closing.emit()
         super().closeEvent(event)
 
-    # ------------------------------------------------------------ inspector
-    @property
-    def inspector(self) -> "Inspector":
-        """Built when it is first wanted."""
-        if self._inspector is None:
-            from desktop.ui.inspector import Inspector
 
-            self._inspector = Inspector()
-            self._inspector.hide()
-            self.left.addWidget(self._inspector)
-            self.left.setStretchFactor(1, 0)
-        return self._inspector
-
-    @property
-    def inspector_shown(self) -> bool:
-        """Whether it is pulled up."""
-        return self._inspector is not None and self._inspector.isVisible()
-
-    def show_inspector(self, shown: bool) -> None:
-        """Pull it up or let it go."""
-        if shown and not self.inspector_shown:
-            inspector = self.inspector
-            inspector.show()
-            height = self.left.height()
-            wanted = min(INSPECTOR_HEIGHT, height // 2)
-            self.left.setSizes([height - wanted, wanted])
-        elif not shown and self._inspector:
-            self._inspector.hide()
-
-    # ------------------------------------------------------------ saying things
-    def show_fault(self, sentence: str, button: str = "", act: Callable[[], None] | None = None) -> None:
-        """Something the whole window waits for went wrong; "" takes it away."""
-        if self._fault:
-            self._fault.hide()
-            self._fault.deleteLater()
-            self._fault = None
-        if sentence:
-            self._fault = Fault(sentence, button, act)
-            self._faults.addWidget(self._fault)
-
-    @property
-    def fault(self) -> Fault | None:
-        """What `show_fault` shows now."""
-        return self._fault
-
-    def shortcut(self, keys: str, act: Callable[[], object]) -> None:
-        """A key that works anywhere in the window."""
-        QShortcut(QKeySequence(keys), self).activated.connect(lambda: act())
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Keep the toast in its place."""
-        super().resizeEvent(event)
-        if self.toast.isVisible():
-            self.toast.place()
-
-    def show_title(self, title: str) -> None:
-        """The session's title, "" for one that is not yet begun."""
-        self.title_bar.more.setVisible(bool(title))
-        self.title_bar.title.set_whole(title or tr("New conversation"))
-        self.setWindowTitle(f"{title} – Limner" if title else "Limner")
-
-    def retranslate(self) -> None:
-        self.show_title("")
-        self.sessions.setAccessibleName(tr("Conversations"))
-
-
-def _column(*widgets: QWidget) -> QWidget:
+def _centred(widget: QWidget) -> QWidget:
+    """In the middle, by stretch alone (naming an alignment would load `Qt`, see `theme.wanted_at_start`)."""
     whole = QWidget()
-    column = QVBoxLayout(whole)
-    column.setContentsMargins(0, 0, 0, 0)
-    column.setSpacing(0)
-    for at, widget in enumerate(widgets):
-        column.addWidget(widget, 0 if isinstance(widget, (TitleBar, Filmstrip)) else 1)
-        if at == 0 and isinstance(widget, Canvas):
-            widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    grid = QGridLayout(whole)
+    grid.addWidget(widget, 1, 1)
+    for side in (0, 2):
+        grid.setRowStretch(side, 1)
+        grid.setColumnStretch(side, 1)
     return whole

@@ -9,7 +9,7 @@ from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
 
-from desktop.ui import theme
+from desktop.ui import icons
 
 SELECTABLE = Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
 ICON = 20
@@ -30,7 +30,7 @@ def label(text: str = "", role: str = "", *, wrap: bool = False, selectable: boo
 def icon_button(icon: str, *, role: str = "", checkable: bool = False, paint: str = "text") -> QToolButton:
     """A button that is only an icon; give it words with `say`."""
     made = QToolButton()
-    made.setIcon(theme.icon(icon, paint))
+    made.setIcon(icons.icon(icon, paint))
     made.setIconSize(QSize(ICON, ICON))
     made.setProperty("role", role)
     made.setCheckable(checkable)
@@ -93,17 +93,17 @@ class Fault(QFrame):
         row.setContentsMargins(12, 8, 8, 8)
         row.setSpacing(8)
         mark = QLabel()
-        mark.setPixmap(theme.icon("alert", "error").pixmap(ICON, ICON))
+        mark.setPixmap(icons.icon("alert", "error").pixmap(ICON, ICON))
         row.addWidget(mark, 0, Qt.AlignmentFlag.AlignTop)
         self.sentence = label(sentence, "error", wrap=True, selectable=True)
         self.sentence.setAccessibleName(sentence)
         row.addWidget(self.sentence, 1)
         self.button = QPushButton(button)
         self.button.setAccessibleName(button)
-        self.button.setVisible(bool(button))
         if act:
             self.button.clicked.connect(lambda: act())
         row.addWidget(self.button, 0, Qt.AlignmentFlag.AlignTop)
+        self.button.setVisible(bool(button))
 
 
 class Toast(QFrame):

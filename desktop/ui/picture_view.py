@@ -14,7 +14,7 @@ from desktop.ui.images import Images
 from desktop.ui.parts import icon_button, label, say
 from desktop.ui.words import Spoken, tr
 
-SIDE_LEAST, SIDE_MOST = 192, 288
+SIDE_LEAST, SIDE_MOST = 256, 288
 """Logical pixels of the longer side in the chat."""
 
 
@@ -109,11 +109,12 @@ class PictureView(Spoken, QWidget):
         self._record: PictureRecord | None = None
         self._slot: LiveSlot | None = None
         self._note = ""
+        self._room = SIDE_MOST
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)
         self.frame = Frame()
-        column.addWidget(self.frame)
+        column.addWidget(self.frame, 0, Qt.AlignmentFlag.AlignLeft)
         row = QHBoxLayout()
         row.setContentsMargins(4, 2, 0, 0)
         row.setSpacing(8)
@@ -160,7 +161,13 @@ class PictureView(Spoken, QWidget):
         side = min(max(longest, SIDE_LEAST), SIDE_MOST)
         scaled = self._size.scaled(min(side, width - 4), side, Qt.AspectRatioMode.KeepAspectRatio)
         self.frame.setFixedSize(scaled + QSize(4, 4))
-        self.setFixedWidth(self.frame.width())
+        self._room = width
+        self._widen()
+
+    def _widen(self) -> None:
+        """A narrow picture leaves room for its caption."""
+        caption = self.layout().itemAt(1).sizeHint().width()
+        self.setFixedWidth(max(self.frame.width(), min(caption, self._room)))
 
     def _load(self) -> None:
         assert self._record
@@ -187,5 +194,6 @@ class PictureView(Spoken, QWidget):
         self.seed.setText(tr("seed {seed}").format(seed=spec.seed))
         self.seed.setVisible(self._record is not None)
         self.frame.setAccessibleName(f"{name}: {spec.prompt}")
+        self._widen()
         self.frame.setToolTip("" if self._record is None else spec.prompt)
         say(self.inspect, tr("How this picture came about"))

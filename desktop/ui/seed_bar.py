@@ -3,7 +3,7 @@
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QWidget
 
-from desktop.ui import theme
+from desktop.ui import icons
 from desktop.ui.parts import icon_button, label, say
 from desktop.ui.words import Spoken, tr
 
@@ -26,7 +26,6 @@ class SeedBar(Spoken, QWidget):
         row.setSpacing(4)
         self.lock = icon_button("lock", checkable=True, paint="muted")
         self.words = label("", "muted")
-        self.hint = label("", "small")
         self.field = QLineEdit()
         self.field.setProperty("role", "bare")
         self.field.setMaxLength(20)
@@ -34,7 +33,6 @@ class SeedBar(Spoken, QWidget):
         for widget in (self.lock, self.words, self.field, self.dice):
             row.addWidget(widget)
         row.addStretch(1)
-        row.addWidget(self.hint)
         self._fit()
         self.lock.clicked.connect(self.locked)
         self.dice.clicked.connect(self.rolled)
@@ -49,7 +47,7 @@ class SeedBar(Spoken, QWidget):
         self.field.setText(str(seed))
         self._mark(False)
         self.lock.setChecked(locked)
-        self.lock.setIcon(theme.icon("lock" if locked else "unlock", "muted"))
+        self.lock.setIcon(icons.icon("lock" if locked else "unlock", "muted"))
         self.retranslate()
 
     def _finished(self) -> None:
@@ -83,6 +81,5 @@ class SeedBar(Spoken, QWidget):
         kept = self.lock.isChecked()
         say(self.lock, held if kept else free, "S")
         self.words.setText(tr("Seed kept") if kept else tr("Seed changes"))
-        self.hint.setText(tr("Shift+Enter: new line"))
         say(self.field, tr("Seed"))
         say(self.dice, tr("Roll another seed"))

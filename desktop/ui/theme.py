@@ -4,17 +4,7 @@ import json
 from functools import cache
 from string import Template
 
-from PySide6.QtCore import QByteArray, QEvent, QRectF, Qt
-from PySide6.QtGui import (
-    QColor,
-    QGuiApplication,
-    QIcon,
-    QIconEngine,
-    QImage,
-    QPainter,
-    QPalette,
-    QPixmap,
-)
+from PySide6.QtGui import QColor, QPalette
 from PySide6.QtWidgets import QApplication
 
 from resources import resource
@@ -68,15 +58,32 @@ def wanted(setting: str) -> str:
     """What a setting ("system", "light", "dark") means on this machine now."""
     if setting != "system":
         return setting
-    dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+    from PySide6.QtCore import Qt
+
+    dark = QApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
     return "dark" if dark else "light"
 
 
-def apply(app: QApplication, mode: str) -> None:
-    """Show "light" or "dark": palette, style sheet, and every icon (they ask for their colour when painted)."""
+def wanted_at_start(setting: str) -> str:
+    """The same before any theme of ours is applied, read from the palette Qt begins with.
+
+    `Qt` holds the enums of half the library; asking it would take a tenth of the time to a shown window.
+    """
+    if setting != "system":
+        return setting
+    return "dark" if QApplication.palette().color(QPalette.ColorRole.Window).lightness() < 128 else "light"
+
+
+def apply_palette(app: QApplication, mode: str) -> None:
+    """Show "light" or "dark" colours; enough for the bare window."""
     global _shown
     _shown = mode
     app.setPalette(_palette(mode))
+
+
+def apply(app: QApplication, mode: str) -> None:
+    """Show "light" or "dark": palette, style sheet, and icons, which ask for their colour when painted."""
+    apply_palette(app, mode)
     app.setStyleSheet(_style_sheet(mode))
 
 
@@ -93,56 +100,3 @@ def _palette(mode: str) -> QPalette:
 def _style_sheet(mode: str) -> str:
     template = Template(resource("theme", "window.qss").read_text(encoding="utf-8"))
     return template.substitute(tokens()[mode] | {k: str(v) for k, v in tokens()["size"].items()})
-
-
-# ---------------------------------------------------------------- icons
-class _Engine(QIconEngine):
-    """Paints one SVG of ours in a theme colour, sharp at any size."""
-
-    def __init__(self, name: str, paint: str) -> None:
-        super().__init__()
-        self._name, self._paint = name, paint
-
-    def clone(self) -> QIconEngine:
-        return _Engine(self._name, self._paint)
-
-    def paint(self, painter: QPainter, rect: object, mode: QIcon.Mode, state: QIcon.State) -> None:
-        name = "edge" if mode == QIcon.Mode.Disabled else self._paint
-        if name == "text" and state == QIcon.State.On:
-            name = "on_select"
-        painter.drawImage(rect, glyph(self._name, name, rect.width(), painter.device().devicePixelRatioF()))  # type: ignore[attr-defined,call-overload]
-
-    def pixmap(self, size: object, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
-        pixmap = QPixmap(size)  # type: ignore[call-overload]
-        pixmap.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(pixmap)
-        self.paint(painter, pixmap.rect(), mode, state)
-        painter.end()
-        return pixmap
-
-
-def icon(name: str, paint: str = "text") -> QIcon:
-    """One of our icons, in a colour of the theme; it follows the theme by itself."""
-    return QIcon(_Engine(name, paint))
-
-
-def glyph(name: str, paint: str, side: int, ratio: float = 1.0) -> QImage:
-    """An icon as an image of `side` logical pixels."""
-    return _render(name, color(paint).name(), round(side * ratio))
-
-
-@cache
-def _render(name: str, colour: str, pixels: int) -> QImage:
-    from PySide6.QtSvg import QSvgRenderer
-
-    svg = resource("icons", name + ".svg").read_text(encoding="utf-8").replace("currentColor", colour)
-    image = QImage(pixels, pixels, QImage.Format.Format_ARGB32_Premultiplied)
-    image.fill(Qt.GlobalColor.transparent)
-    painter = QPainter(image)
-    QSvgRenderer(QByteArray(svg.encode())).render(painter, QRectF(0, 0, pixels, pixels))
-    painter.end()
-    return image
-
-
-THEME_EVENTS = (QEvent.Type.PaletteChange, QEvent.Type.StyleChange)
-"""What a widget receives when the theme changes."""

@@ -4,7 +4,7 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Signal
 from PySide6.QtGui import QAction, QActionGroup, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QToolButton, QWidget
 
-from desktop.ui import theme
+from desktop.ui import icons, theme
 from desktop.ui.parts import Elided, icon_button, label, say
 from desktop.ui.words import Spoken, tr
 
@@ -104,7 +104,8 @@ class TitleBar(Spoken, QFrame):
         self.more.hide()
         self._more = QMenu(self.more)
         self.more.setMenu(self._more)
-        self._rename, self._delete = self._more.addAction(""), self._more.addAction("")
+        self._rename = self._more.addAction(icons.icon("rename"), "")
+        self._delete = self._more.addAction(icons.icon("trash"), "")
         self._rename.triggered.connect(self.rename_asked)
         self._delete.triggered.connect(self.delete_asked)
         self.note = label("", "muted")

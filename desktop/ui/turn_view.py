@@ -37,8 +37,8 @@ class Bubble(QFrame):
         self.words = TextBlock()
         self._whole = text
         self.words.show_plain(text if len(text) <= FOLD else text[:FOLD] + "…")
-        self.words.setVisible(bool(text))
         column.addWidget(self.words)
+        self.words.setVisible(bool(text))  # only now: without a parent it would be a window of its own
 
     def _pictures(self, images: tuple[ImageRef, ...] | tuple[str, ...]) -> QHBoxLayout:
         row = QHBoxLayout()

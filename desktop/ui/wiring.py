@@ -16,7 +16,7 @@ from desktop.store.records import PictureRecord
 from desktop.ui import progress_words
 from desktop.ui.dialogs import KeysDialog, show_bug
 from desktop.ui.images import Images
-from desktop.ui.main_window import MainWindow
+from desktop.ui.panels import Panels
 from desktop.ui.picture_menu import picture_menu
 from desktop.ui.turn_view import TurnView
 from desktop.ui.words import tr
@@ -29,7 +29,7 @@ UNDO_MS = 6000
 class Wiring(QObject):
     """Lives as long as the window. `session` is None until the engine is open."""
 
-    def __init__(self, window: MainWindow, studio: Studio) -> None:
+    def __init__(self, window: Panels, studio: Studio) -> None:
         super().__init__(window)
         self.window = window
         self.studio = studio

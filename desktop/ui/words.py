@@ -19,9 +19,11 @@ def tr(text: str) -> str:
 class Language:
     """Installs the translators of a language; Qt then tells every widget (LanguageChange)."""
 
+    _installed: list[QTranslator] = []
+    """Of the application, of which there is one."""
+
     def __init__(self, app: QCoreApplication) -> None:
         self._app = app
-        self._installed: list[QTranslator] = []
 
     def speak(self, language: str) -> None:
         """ "en" or "zh"."""

@@ -120,7 +120,8 @@ def test_streaming_then_markdown(qapp: QApplication) -> None:
 def test_prompt_is_split_where_it_was_cut() -> None:
     tokens = PromptTokens(("a", "red", "fox"), ("in", "snow"), 5)
     assert split_prompt("a red  fox in snow", tokens) == ("a red  fox", "in snow")
-    assert split_prompt("一只红狐狸在雪地里", PromptTokens(("一只", "红", "狐狸"), ("在", "雪地里"), 5)) == ("一只红狐狸", "在雪地里")
+    chinese = PromptTokens(("一只", "红", "狐狸"), ("在", "雪地里"), 5)
+    assert split_prompt("一只红狐狸在雪地里", chinese) == ("一只红狐狸", "在雪地里")
     assert split_prompt("a fox", PromptTokens(("a", "fox"), (), 5)) == ("a fox", "")
     assert split_prompt("", PromptTokens((), ("x",), 5)) == ("", "x")
 
@@ -149,7 +150,8 @@ def test_reading_never_enlarges(qapp: QApplication, tmp_path: Path) -> None:
 
 def _records(count: int, folder: Path) -> list[PictureRecord]:
     spec = GenerationSpec("a fox", 1, 64, 64, 3, 4.0, "ddim")
-    one = PictureRecord("0" * 64, str(folder / "none.png"), "t", "s", 0, 1, 64, 64, 0.0, spec, (), PromptTokens((), (), 77), 0.1)
+    tokens = PromptTokens((), (), 77)
+    one = PictureRecord("0" * 64, str(folder / "none.png"), "t", "s", 0, 1, 64, 64, 0.0, spec, (), tokens, 0.1)
     return [replace(one, number=i + 1) for i in range(count)]
 
 

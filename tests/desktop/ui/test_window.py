@@ -146,7 +146,9 @@ def test_a_worker_that_dies_costs_no_words(open_window: Window, say: Any, until:
     assert len(session.store.turns(session.current.id)) == 2, "the failed turn stays in the tree"
 
 
-def test_a_message_the_store_cannot_take_comes_back(open_window: Window, say: Any, until: Any, monkeypatch: Any) -> None:
+def test_a_message_the_store_cannot_take_comes_back(
+    open_window: Window, say: Any, until: Any, monkeypatch: Any
+) -> None:
     limner = open_window(FOX)
     panels, store = limner.panels, limner.studio.session.store
     full = StoreError("The disk is full: make room and try again.")
