@@ -44,7 +44,7 @@ class Jobs(QObject):
     stage = Signal(str)  # "loading_mllm" | "loading_t2i" | "ready"
     warm_failed = Signal(str)  # one sentence
     began = Signal(str, object)  # job id, TurnBegan
-    event = Signal(str, object)  # turn id, EngineEvent
+    happened = Signal(str, object)  # turn id, EngineEvent
     named = Signal(str, str)  # kind, name of the model in that chair
     refused = Signal(object, str)  # Job, one sentence: the turn could not be written down
     broke = Signal(object)  # an exception of ours
@@ -182,7 +182,7 @@ class Jobs(QObject):
                     turn_id = event.turn.id
                     self.began.emit(job.id, event)
                 else:
-                    self.event.emit(turn_id, event)
+                    self.happened.emit(turn_id, event)
         except (KnownError, Cancelled) as error:
             self.refused.emit(job, str(error))
         except Exception:
@@ -192,7 +192,7 @@ class Jobs(QObject):
     def _after_bug(self, engine: Engine, job: Job, turn_id: str) -> None:
         """The engine has marked the turn as failed; show it so, or give the words back if there is no turn."""
         if turn_id:
-            self.event.emit(turn_id, TurnFinished(engine.store.turn(turn_id)))
+            self.happened.emit(turn_id, TurnFinished(engine.store.turn(turn_id)))
         else:
             self.refused.emit(job, "")
 

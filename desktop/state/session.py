@@ -197,6 +197,8 @@ class SessionModel(QObject):
 
     def _finished(self, turn: TurnRecord) -> None:
         self.live.pop(turn.id, None)
+        if self.current and self.current.id == turn.session_id:
+            self.current = self.store.session(turn.session_id)
         for at, old in enumerate(self.branch):
             if old.id == turn.id:
                 self.branch[at] = turn

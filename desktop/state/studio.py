@@ -59,7 +59,7 @@ class Studio(QObject):
         jobs = self.jobs
         for signal, slot in (
             (jobs.opened, self._opened), (jobs.open_failed, self.cannot_open), (jobs.stage, self._stage),
-            (jobs.warm_failed, self._warm_failed), (jobs.began, self._began), (jobs.event, self._event),
+            (jobs.warm_failed, self._warm_failed), (jobs.began, self._began), (jobs.happened, self._event),
             (jobs.refused, self._refused), (jobs.broke, self._broke), (jobs.changed, self.queue_changed),
             (jobs.named, self.chairs.named),
         ):  # fmt: skip

@@ -3,7 +3,7 @@
 Knows pixmaps and progress; knows neither sessions nor files.
 """
 
-from PySide6.QtCore import QEvent, QPoint, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPixmapItem, QGraphicsScene, QGraphicsView, QHBoxLayout, QLabel, QWidget
 
@@ -169,9 +169,9 @@ class Canvas(Spoken, QGraphicsView):
         if not self._item.pixmap().isNull():
             self.picture_menu.emit(self.viewport().mapToGlobal(at))
 
-    def drawBackground(self, painter: QPainter, rect: QRectF | object) -> None:
+    def drawBackground(self, painter: QPainter, rect: QRectF | QRect) -> None:
         """The ground, and the frame of a picture that has no pixels yet."""
-        painter.fillRect(rect, theme.color("canvas"))  # type: ignore[call-overload]
+        painter.fillRect(rect, theme.color("canvas"))
         if not self._size.isEmpty():
             painter.fillRect(QRectF(0, 0, self._size.width(), self._size.height()), theme.color("hover"))
 

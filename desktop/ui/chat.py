@@ -141,7 +141,7 @@ class Chat(Spoken, QScrollArea):
             self._column.insertWidget(1, self._make(self._earlier.pop()))
         if not self._earlier:
             self._idle.stop()
-        self._page.layout().activate()
+        self._column.activate()
         if not self._follow:
             bar.setValue(bar.maximum() - below)
 

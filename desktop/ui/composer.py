@@ -268,7 +268,8 @@ class Segments(Spoken, QFrame):
         self._group = QButtonGroup(self)
         self._buttons: dict[str, QToolButton] = {}
         for name in ("auto", "text", "image"):
-            button = QToolButton(checkable=True)
+            button = QToolButton()
+            button.setCheckable(True)
             button.setProperty("role", "segment")
             button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             button.clicked.connect(lambda _=False, n=name: self.chosen.emit(n))
@@ -311,6 +312,7 @@ class Attachments(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._paths: list[str] = []
+        self._chips: list[QWidget] = []
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(8)
@@ -335,7 +337,8 @@ class Attachments(QWidget):
             return False
         if path not in self._paths:
             self._paths.append(path)
-            self._row.insertWidget(self._row.count() - 1, self._chip(path, QPixmap.fromImage(image)))
+            self._chips.append(self._chip(path, QPixmap.fromImage(image)))
+            self._row.insertWidget(self._row.count() - 1, self._chips[-1])
             self._tell()
         return True
 
@@ -348,8 +351,7 @@ class Attachments(QWidget):
         """Take one off."""
         at = self._paths.index(path)
         del self._paths[at]
-        item = self._row.takeAt(at)
-        item.widget().deleteLater()
+        self._chips.pop(at).deleteLater()
         self._tell()
 
     def _tell(self) -> None:

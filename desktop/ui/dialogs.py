@@ -4,7 +4,7 @@ from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from desktop.ui.parts import label
+from desktop.ui.parts import label, taken
 from desktop.ui.text_block import TextBlock
 from desktop.ui.words import Spoken, tr
 
@@ -24,8 +24,8 @@ class KeysDialog(Spoken, QDialog):
 
     def retranslate(self) -> None:
         self.setWindowTitle(tr("Keys"))
-        while item := self._grid.takeAt(0):
-            item.widget().deleteLater()
+        for old in taken(self._grid):
+            old.deleteLater()
         for row, (keys, text) in enumerate(_keys()):
             self._grid.addWidget(label(keys, "key"), row, 0)
             self._grid.addWidget(label(text), row, 1)

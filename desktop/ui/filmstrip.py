@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import (
     QAbstractListModel,
     QModelIndex,
+    QPersistentModelIndex,
     QPoint,
     QRect,
     QRectF,
@@ -27,7 +28,7 @@ THUMB = 64
 CELL = QSize(THUMB + 12, THUMB + 12)
 HEIGHT = CELL.height() + 16
 
-Index = QModelIndex
+Index = QModelIndex | QPersistentModelIndex
 
 
 class Strip(QAbstractListModel):

@@ -6,6 +6,7 @@ Works from a record of the store, so that what is shown is what was kept.
 from dataclasses import dataclass, field
 
 from desktop.store.records import PictureRecord, TurnRecord
+from desktop.ui.engine_words import engine_words
 from desktop.ui.words import tr
 from models.contracts import AdapterStep, GenerationSpec, MllmPass, ModelRef, PromptTokens, TextSegment, Timings
 
@@ -90,7 +91,7 @@ def _said(turn: TurnRecord) -> Section:
     asked = {"auto": tr("auto"), "text": tr("words"), "image": tr("picture")}[str(turn.modality)]
     section.lines.append(Value(asked, tr("asked for")))
     if turn.error:
-        section.lines.append(Value(turn.error, tr("error")))
+        section.lines.append(Value(engine_words(turn.error), tr("error")))
     return section
 
 
@@ -141,7 +142,7 @@ def _rewritten(steps: tuple[AdapterStep, ...]) -> Section:
     for step in steps:
         section.lines.append(Value(step.after, names.get(step.name, step.name)))
         if step.why:
-            section.lines.append(Value(step.why, "", "muted"))
+            section.lines.append(Value(engine_words(step.why), "", "muted"))
     return section
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLayout, QPushButton, QSizePolicy, QToolButton, QWidget
 
 from desktop.ui import icons
 
@@ -42,6 +42,15 @@ def say(widget: QWidget, name: str, keys: str = "") -> None:
     """The widget's accessible name and its tooltip, with its shortcut if it has one."""
     widget.setAccessibleName(name)
     widget.setToolTip(f"{name}  ({keys})" if keys else name)
+
+
+def taken(layout: QLayout) -> list[QWidget]:
+    """Take every widget out of a layout; they still live, without a place."""
+    found = []
+    while item := layout.takeAt(0):
+        if widget := item.widget():
+            found.append(widget)
+    return found
 
 
 class Elided(QLabel):
@@ -112,8 +121,7 @@ class Toast(QFrame):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setObjectName("toast")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(16, 8, 8, 8)
+        self._row = row = QHBoxLayout(self)
         row.setSpacing(12)
         self.words = label()
         self.button = QPushButton()
@@ -133,7 +141,7 @@ class Toast(QFrame):
         self.button.setText(button)
         self.button.setAccessibleName(button)
         self.button.setVisible(bool(button))
-        self.layout().setContentsMargins(16, 8, 8 if button else 16, 8)
+        self._row.setContentsMargins(16, 8, 8 if button else 16, 8)
         self.place()
         self.show()
         self.raise_()
@@ -143,6 +151,7 @@ class Toast(QFrame):
         """Centre at the foot of the parent."""
         self.adjustSize()
         parent = self.parentWidget()
+        assert parent
         self.move((parent.width() - self.width()) // 2, parent.height() - self.height() - 24)
 
     def _clicked(self) -> None:

@@ -115,7 +115,7 @@ class PictureView(Spoken, QWidget):
         column.setSpacing(0)
         self.frame = Frame()
         column.addWidget(self.frame, 0, Qt.AlignmentFlag.AlignLeft)
-        row = QHBoxLayout()
+        self._caption = row = QHBoxLayout()
         row.setContentsMargins(4, 2, 0, 0)
         row.setSpacing(8)
         self.number = label(selectable=True)
@@ -166,7 +166,7 @@ class PictureView(Spoken, QWidget):
 
     def _widen(self) -> None:
         """A narrow picture leaves room for its caption."""
-        caption = self.layout().itemAt(1).sizeHint().width()
+        caption = self._caption.sizeHint().width()
         self.setFixedWidth(max(self.frame.width(), min(caption, self._room)))
 
     def _load(self) -> None:

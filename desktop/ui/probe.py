@@ -18,7 +18,7 @@ def exit_when_warm(limner: "Limner") -> None:
 
 def _wait(limner: "Limner") -> None:
     assert limner.studio
-    limner.studio.waking.connect(lambda stage: stage == "ready" and _tell(limner, resident()))
+    limner.studio.waking.connect(lambda stage: _tell(limner, resident()) if stage == "ready" else None)
     limner.studio.cannot_wake.connect(lambda _: _tell(limner, {}))
     limner.studio.cannot_open.connect(lambda _: _tell(limner, {}))
 

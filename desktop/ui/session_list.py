@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, QPoint, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QHBoxLayout, QListView, QMenu, QVBoxLayout, QWidget
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from desktop.store.records import SessionRecord
 
 ROW = QSize(0, 32)
-Index = QModelIndex
+Index = QModelIndex | QPersistentModelIndex
 
 
 class Rows(QAbstractListModel):

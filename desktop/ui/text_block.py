@@ -1,7 +1,7 @@
 """A message's words: streamed in as they come, set as markdown once at the end. Loads nothing from anywhere."""
 
-from PySide6.QtCore import QSize, Qt, QUrl
-from PySide6.QtGui import QGuiApplication, QResizeEvent, QTextCursor, QTextDocument, QTextOption
+from PySide6.QtCore import QByteArray, QSize, Qt, QUrl
+from PySide6.QtGui import QGuiApplication, QImage, QResizeEvent, QTextCursor, QTextDocument, QTextOption
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
 FOLD = 4_000
@@ -30,8 +30,11 @@ class TextBlock(QTextBrowser):
         self.document().documentLayout().documentSizeChanged.connect(self._grow)
 
     def loadResource(self, kind: int, name: QUrl | str) -> object:
-        """Pictures and style sheets named in the text are never loaded."""
-        return ""
+        """Pictures and style sheets named in the text are never loaded.
+
+        What is returned must not be null (Qt 6.12 takes an empty string for null, and then reads local files itself).
+        """
+        return _nothing() if kind == QTextDocument.ResourceType.ImageResource.value else QByteArray(b" ")
 
     def wheelEvent(self, event: object) -> None:
         """Scrolling belongs to the chat."""
@@ -71,3 +74,9 @@ class TextBlock(QTextBrowser):
         height = max(int(self.document().size().height() + 0.999), self.fontMetrics().height())
         if height != self.height():
             self.setFixedHeight(height)
+
+
+def _nothing() -> QImage:
+    image = QImage(1, 1, QImage.Format.Format_ARGB32)
+    image.fill(Qt.GlobalColor.transparent)
+    return image

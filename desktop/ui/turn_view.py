@@ -10,8 +10,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 from desktop.state.live import LiveSlot, LiveTurn
 from desktop.store.records import TurnRecord
 from desktop.ui import progress_words
+from desktop.ui.engine_words import engine_words
 from desktop.ui.images import Images
-from desktop.ui.parts import Fault, icon_button, label, say
+from desktop.ui.parts import Fault, icon_button, label, say, taken
 from desktop.ui.picture_view import PictureView
 from desktop.ui.text_block import FOLD, TextBlock
 from desktop.ui.words import Spoken, tr
@@ -142,19 +143,19 @@ class TurnView(Spoken, QWidget):
         return view
 
     def _arrange(self, order: list[QWidget]) -> None:
-        while item := self._answer.takeAt(0):
-            if item.widget() not in order:
-                item.widget().hide()
-                item.widget().deleteLater()
+        for old in taken(self._answer):
+            if old not in order:
+                old.hide()
+                old.deleteLater()
         self._pictures = {s: v for s, v in self._pictures.items() if v in order}
         for widget in order:
             self._answer.addWidget(widget, 0, _side(widget))
 
     def _show_end(self, turn: TurnRecord) -> None:
-        while item := self._foot.takeAt(0):
-            item.widget().deleteLater()
+        for old in taken(self._foot):
+            old.deleteLater()
         if turn.state == "failed":
-            sentence = turn.error or tr("This turn could not be finished.")
+            sentence = engine_words(turn.error or "") or tr("This turn could not be finished.")
             self._foot.addWidget(Fault(sentence, tr("Try again"), lambda: self.retried.emit(turn.id)))
         elif turn.state == "interrupted":
             sentence = tr("Limner was closed before this turn was finished.")
@@ -230,7 +231,8 @@ class TurnView(Spoken, QWidget):
 
     def said(self) -> str:
         """The visible words of the answer."""
-        blocks = (self._answer.itemAt(i).widget() for i in range(self._answer.count()))
+        items = (self._answer.itemAt(i) for i in range(self._answer.count()))
+        blocks = (item.widget() for item in items if item)
         return "\n\n".join(b.toPlainText() for b in blocks if isinstance(b, TextBlock))
 
     def show_chosen(self, number: int | None) -> None:

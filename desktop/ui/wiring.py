@@ -4,6 +4,7 @@ The only module that knows both. It is imported after the window is on screen, i
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QObject, QPoint, QSize, Qt, QTimer, QUrl
@@ -15,6 +16,7 @@ from desktop.state.studio import Studio, Words
 from desktop.store.records import PictureRecord
 from desktop.ui import progress_words
 from desktop.ui.dialogs import KeysDialog, show_bug
+from desktop.ui.engine_words import engine_words
 from desktop.ui.images import Images
 from desktop.ui.panels import Panels
 from desktop.ui.picture_menu import picture_menu
@@ -64,7 +66,7 @@ class Wiring(QObject):
         window.filmstrip.chosen.connect(self.choose_picture)
         window.filmstrip.picture_menu.connect(self._picture_menu)
         window.canvas.picture_menu.connect(lambda at: self._picture_menu(self._shown_picture, at))
-        self.images.ready.connect(lambda path, side: side == 0 and self._show_canvas())
+        self.images.ready.connect(self._image_ready)
 
     def _connect_studio(self) -> None:
         studio = self.studio
@@ -94,7 +96,7 @@ class Wiring(QObject):
         for keys, act in acts.items():
             window.shortcut(keys, act)
         for number in range(1, 10):
-            window.shortcut(str(number), lambda n=number: self.choose_picture(n))
+            window.shortcut(str(number), partial(self.choose_picture, number))
 
     def _session_opened(self) -> None:
         session = self.session
@@ -117,7 +119,7 @@ class Wiring(QObject):
         window.sessions.rename_asked.connect(lambda i, title: self.guard(lambda: session.rename(i, title)))
         window.sessions.delete_asked.connect(self.delete)
         window.title_bar.rename_asked.connect(self._rename_current)
-        window.title_bar.delete_asked.connect(lambda: session.current and self.delete(session.current.id))
+        window.title_bar.delete_asked.connect(lambda: self.delete(self._session_id()))
         window.show_fault("")
 
     def guard(self, act: Callable[[], object]) -> None:
@@ -125,7 +127,7 @@ class Wiring(QObject):
         try:
             act()
         except KnownError as error:
-            self.window.toast.show_words(str(error), ms=8000)
+            self.window.toast.show_words(engine_words(str(error)), ms=8000)
 
     # ------------------------------------------------------------ talking
     def send(self, text: str, images: tuple[str, ...] = (), modality: str = "auto") -> None:
@@ -139,8 +141,11 @@ class Wiring(QObject):
     def _sending_failed(self, words: Words, sentence: str) -> None:
         self.window.composer.put_back(words.text, words.images, words.modality)
         if sentence:
-            composer = self.window.composer
-            self.window.show_fault(sentence, tr("Try again"), lambda: (self.window.show_fault(""), composer.submit()))
+            self.window.show_fault(engine_words(sentence), tr("Try again"), self._send_again)
+
+    def _send_again(self) -> None:
+        self.window.show_fault("")
+        self.window.composer.submit()
 
     def _take_back(self, job_id: str) -> None:
         words = self.studio.take_back(job_id)
@@ -167,7 +172,7 @@ class Wiring(QObject):
 
     def _cannot_wake(self, sentence: str) -> None:
         self.window.title_bar.show_note("")
-        self.window.show_fault(sentence, tr("Try again"), self.studio.try_again)
+        self.window.show_fault(engine_words(sentence), tr("Try again"), self.studio.try_again)
 
     def _chairs_changed(self) -> None:
         chairs = self.studio.chairs
@@ -287,6 +292,10 @@ class Wiring(QObject):
         if pixmap is not None:
             self._shown_picture = picture.number
             self.window.canvas.show_picture(pixmap)
+
+    def _image_ready(self, _path: str, side: int) -> None:
+        if side == 0:
+            self._show_canvas()
 
     def _show_progress(self) -> bool:
         """The picture that grows; False if none does."""

@@ -21,12 +21,14 @@ class Language:
 
     _installed: list[QTranslator] = []
     """Of the application, of which there is one."""
+    spoken = "en"
 
     def __init__(self, app: QCoreApplication) -> None:
         self._app = app
 
     def speak(self, language: str) -> None:
         """ "en" or "zh"."""
+        Language.spoken = language
         for old in self._installed:
             self._app.removeTranslator(old)
         self._installed.clear()

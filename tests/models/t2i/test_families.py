@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from models.contracts import BadModelError, KnownError, ModelDescription, Painted
 from models.t2i.base import T2I
@@ -63,6 +64,28 @@ def test_the_prediction_type_of_an_unmarked_sd2_is_probed(checkpoints: dict[str,
     with torch.no_grad():
         unet.conv_out.bias.fill_(-3.0)  # answers far below its constant input, as a v-model does
     assert probe_prediction(unet) == "v_prediction"
+
+
+@pytest.mark.parametrize(
+    ("name", "metadata", "marks", "expected"),
+    [
+        ("v2-1_768-ema-pruned", {}, (), ("v_prediction", False)),
+        ("some-sd2", {"modelspec.prediction_type": "v"}, (), ("v_prediction", False)),
+        ("some-sd2", {"modelspec.architecture": "stable-diffusion-v2-768-v"}, (), ("v_prediction", False)),
+        ("some-sd2", {"modelspec.prediction_type": "epsilon"}, (), ("epsilon", False)),
+        ("some-sd2", {}, ("v_pred", "ztsnr"), ("v_prediction", True)),
+    ],
+)
+def test_marks_of_the_prediction_type(
+    checkpoints: dict[str, Checkpoint], tmp_path: Path, name: str, metadata: dict[str, str], marks: tuple[str, ...],
+    expected: tuple[str, bool],
+) -> None:  # fmt: skip
+    source = checkpoints["sd21"].file
+    assert source
+    tensors = load_file(source) | {mark: torch.zeros(0) for mark in marks}
+    save_file(tensors, tmp_path / f"{name}.safetensors", metadata=metadata)
+    found = recognise(tmp_path / f"{name}.safetensors")
+    assert (found.prediction, found.zero_terminal_snr) == expected
 
 
 def test_recognition_reads_the_header_only(checkpoints: dict[str, Checkpoint]) -> None:
@@ -131,6 +154,17 @@ def test_a_problem_found_by_the_registry_is_repeated(sd15: Path) -> None:
 def test_a_model_that_went_away(tmp_path: Path) -> None:
     with pytest.raises(BadModelError, match="no longer at"):
         open_t2i(tiny.describe(tmp_path / "gone.safetensors"))
+
+
+def test_a_missing_package_is_named(checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers import HunyuanDiTPipeline
+
+    def fail(*_: object, **__: object) -> None:
+        raise ImportError("\nT5Tokenizer requires the SentencePiece library but it was not found in your environment.")
+
+    monkeypatch.setattr(HunyuanDiTPipeline, "from_pretrained", fail)
+    with pytest.raises(KnownError, match="needs sentencepiece, which is not installed"):
+        open_t2i(tiny.describe(checkpoints["hunyuandit"].folder))
 
 
 # ---------------------------------------------------------------- LoRA

@@ -229,3 +229,16 @@ def test_tiling_and_slicing_paint_nearly_the_same(sd15: Path, torch_sd15: T2I, p
     a, b = pixels(paint(sparing, width=128)), pixels(paint(torch_sd15, width=128))
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.9  # group norm sees a tile only, so colours shift a little
     assert pipeline.vae.use_tiling
+    assert paint(sparing, width=128).notes == ("decoded in tiles: memory is short",)
+
+
+def test_tiles_are_used_when_memory_is_measured_short(
+    torch_sd15: T2I, paint: Paint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.devices import Device
+    from models.t2i import torch_pipeline
+
+    monkeypatch.setattr(torch_pipeline, "choose_device", lambda _: Device("cpu", "small", 10**9, 10**5))
+    assert paint(torch_sd15, width=128).notes == ("decoded in tiles: memory is short",)
+    monkeypatch.undo()
+    assert paint(torch_sd15, width=128).notes == ()
