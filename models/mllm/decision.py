@@ -84,8 +84,8 @@ def draw_probability(logits: NDArray[np.float32], openers: Iterable[str], index:
 class Ban:
     """Keeps strings out of the output, however they are spelled, by banning the tokens that would complete one."""
 
-    def __init__(self, forbidden: Iterable[str], always: Iterable[int], index: PieceIndex | None) -> None:
-        """`always`: tokens that are never written. `index` may be None if nothing is forbidden."""
+    def __init__(self, forbidden: Iterable[str], always: Iterable[int], index: PieceIndex) -> None:
+        """`always`: tokens that are never written."""
         self._forbidden = [text.encode() for text in forbidden if text]
         self._always = sorted(always)
         self._index = index
@@ -97,12 +97,10 @@ class Ban:
         for text in self._forbidden:
             banned.update(self._completing(text, written[-self._longest :]))
             if not written:
-                assert self._index is not None
                 banned.update(self._index.beginnings_of(text))  # an answer in words does not begin like a tag
         return np.fromiter(banned, dtype=np.int64, count=len(banned))
 
     def _completing(self, text: bytes, tail: bytes) -> Iterable[int]:
-        assert self._index is not None
         yield from self._index.containing(text)
         for length in range(1, len(text)):
             if tail.endswith(text[:length]):

@@ -30,17 +30,14 @@ class PictureFit:
         """The size Qwen2-VL's own preprocessing gives (smart_resize: aspect ratio kept as nearly as units allow)."""
         unit = self.unit
         wide, high = max(unit, round(width / unit) * unit), max(unit, round(height / unit) * unit)
+        if wide * high < self.min_pixels:
+            scale = (self.min_pixels / (width * height)) ** 0.5
+            wide, high = (-int(-side * scale // unit) * unit for side in (width, height))
         if wide * high > self.max_pixels:
             scale = (width * height / self.max_pixels) ** 0.5
             wide, high = (max(unit, int(side / scale / unit) * unit) for side in (width, height))
-        elif wide * high < self.min_pixels:
-            scale = (self.min_pixels / (width * height)) ** 0.5
-            wide, high = (-int(-side * scale // unit) * unit for side in (width, height))
-        return self._within(wide, high)
-
-    def _within(self, wide: int, high: int) -> tuple[int, int]:
         # A strip of 20,000 × 1 pixels still comes out too large: a side cannot be below one unit.
-        most = max(1, self.max_pixels // self.unit**2) * self.unit
+        most = max(1, self.max_pixels // unit**2) * unit
         return (min(wide, most), high) if wide > high else (wide, min(high, most))
 
 

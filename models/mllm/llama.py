@@ -79,7 +79,7 @@ class LlamaMllm:
     ) -> None:
         self._native, self._vision = native, vision
         self._vocabulary = Vocabulary(native.vocabulary)
-        self._index: PieceIndex | None = None
+        self._index = PieceIndex(self._vocabulary.pieces)
         template = ChatTemplate(
             _template_source(files.model, self._vocabulary), _named_specials(files.model, self._vocabulary)
         )
@@ -117,7 +117,7 @@ class LlamaMllm:
             yield Prefilled(prompt.tokens, reused, time.perf_counter() - start, prompt.dropped_turns)
             logits = native.logits()
             if request.decision is not None:
-                yield Decided(draw_probability(logits, request.decision.openers, self.index, self.cache.peek))
+                yield Decided(draw_probability(logits, request.decision.openers, self._index, self.cache.peek))
             room = min(request.sampling.max_tokens, native.n_ctx - prompt.tokens - 1)
             writer = _Writer(self._native, self._vocabulary, self.cache, sampler, self._ban(request))
             try:
@@ -130,19 +130,12 @@ class LlamaMllm:
         finally:
             sampler.close()
 
-    @property
-    def index(self) -> PieceIndex:
-        """Tokens by what they render as; built when first needed."""
-        if self._index is None:
-            self._index = PieceIndex(self._vocabulary.pieces)
-        return self._index
-
     def _ban(self, request: MllmRequest) -> Ban:
         """What this answer must not contain: with modality TEXT everything that would be a drawing request."""
         decision = request.decision
         if request.modality is not Modality.TEXT or decision is None:
-            return Ban((), self._never, None)
-        return Ban(decision.forbidden or decision.openers, self._never, self.index)
+            return Ban((), self._never, self._index)
+        return Ban(decision.forbidden or decision.openers, self._never, self._index)
 
     def _forced(self, request: MllmRequest, sampler: Sampler) -> list[int]:
         """The tokens an answer with modality IMAGE must begin with."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Before llama.cpp loads OpenMP (so the library is imported here alone): its threads spin while they wait for each other,
+# Before llama.cpp loads OpenMP (so it is imported here alone): its threads spin while they wait for each other,
 # and on a machine that is busy with something else a token then takes seconds instead of hundredths of a second.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

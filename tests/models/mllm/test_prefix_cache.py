@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.contracts import Cancelled, ImageRef, Message
+from models.mllm.decision import softmax
 from models.mllm.llama import LlamaMllm
 from models.mllm.vision import PicturePiece
 from tests.models.mllm.conftest import SYSTEM, ask, assistant, user
@@ -78,6 +79,16 @@ def test_an_edit_rewinds_to_what_is_common(starter: LlamaMllm) -> None:
     edited = ask(starter, SYSTEM, user("Draw a boat on a lake"))
     assert 0 < edited.reused < edited.reused + edited.read
     assert edited.read < 12
+
+
+def test_beyond_512_tokens_only_roundings_differ(starter: LlamaMllm) -> None:
+    """There llama.cpp evaluates a single token with another kernel than a batch (see native.CPU_READING_BATCH)."""
+    chat = [SYSTEM, user(LONG * 4)]
+    first = ask(starter, *chat, max_tokens=6)
+    assert first.prefilled is not None and first.prefilled.tokens > 512
+    chat += [assistant(first.done.raw), user("And then?", turn=1)]
+    reused, fresh = softmax(logits(starter, *chat, fresh=False)), softmax(logits(starter, *chat, fresh=True))
+    assert float(np.abs(reused - fresh).sum()) / 2 < 0.15
 
 
 def test_a_picture_is_encoded_once(starter: LlamaMllm, picture: Pictures) -> None:
