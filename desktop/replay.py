@@ -79,6 +79,4 @@ def compare(before: Path, after: Path) -> dict[str, Any]:
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, int]:
     verdicts = [r["verdict"] for r in rows]
-    return {
-        v: verdicts.count(v) for v in VERDICTS if v in verdicts
-    }
+    return {v: verdicts.count(v) for v in VERDICTS if v in verdicts}

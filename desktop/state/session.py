@@ -213,7 +213,6 @@ class SessionModel(QObject):
         self.branch = [self.live[t.id].turn if t.id in self.live else t for t in turns]
 
 
-
 def roll() -> int:
     """A random seed."""
     return random.randint(0, SEED_MAX)

@@ -3,6 +3,7 @@
 What is imported here counts against the time to a shown window: Qt, the settings and a bare window, nothing else.
 """
 
+import shutil
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtWidgets import QApplication
 
 from desktop import places
+from desktop.state.qt_fixes import keep_singletons_alive
 from desktop.state.settings import SettingsModel
 from desktop.ui import theme
 from desktop.ui.main_window import MainWindow
@@ -34,7 +36,8 @@ class Limner(QObject):
 
     ready = Signal()
     """The studio is wired to the window and the engine is being opened."""
-    _imported = Signal(object)
+    _panels_imported = Signal(object)
+    _all_imported = Signal(object)
 
     def __init__(self, app: QApplication, factory: Callable[[], "Engine"], home: Path) -> None:
         super().__init__(app)
@@ -50,19 +53,39 @@ class Limner(QObject):
         self.window = MainWindow(self.settings)
         self.window.closing.connect(self.close)
         self.panels: Panels | None = None
+        self._importing = False
 
     def show(self) -> None:
         """The bare window first, its panels after its first paint, the engine after that."""
-        self.window.painted.connect(self._move_in)
+        self.window.painted.connect(self._import)
         self.window.show()
-        QTimer.singleShot(UNSEEN_MS, self._move_in)
+        QTimer.singleShot(UNSEEN_MS, self._import)
+
+    def _import(self) -> None:
+        """In a thread: a tenth of a second of imports must not hold up the window."""
+        if self._importing:
+            return
+        self._importing = True
+        keep_singletons_alive()
+        self._panels_imported.connect(self._move_in)  # emitted in another thread: Qt queues them
+        self._all_imported.connect(self._wire)
+        threading.Thread(target=self._import_all, name="imports", daemon=True).start()
+
+    def _import_all(self) -> None:
+        try:
+            from desktop.ui import panels
+
+            self._panels_imported.emit(panels)
+            from desktop.state import studio
+            from desktop.ui import inspector, wiring
+
+            assert inspector
+        except Exception as error:  # raised again in the GUI thread, where the report dialog is
+            self._all_imported.emit(error)
+            return
+        self._all_imported.emit((studio.Studio, wiring.Wiring))
 
     def _move_in(self) -> None:
-        if self.panels:
-            return
-        from desktop.state.qt_fixes import keep_singletons_alive
-
-        keep_singletons_alive()
         self.app.setStyle("Fusion")
         theme.apply(self.app, self._mode)
         self.panels = self.window.move_in()
@@ -72,29 +95,17 @@ class Limner(QObject):
         self.settings.changed.connect(self._setting_changed)
         self.app.styleHints().colorSchemeChanged.connect(lambda _: self._setting_changed("theme"))
         self.panels.composer.edit.setFocus()
-        self._imported.connect(self._wire)  # emitted in another thread: Qt queues it
-        threading.Thread(target=self._import, name="imports", daemon=True).start()
-
-    def _import(self) -> None:
-        """In a thread: a tenth of a second of imports must not hold up the first key press."""
-        try:
-            from desktop.state import studio
-            from desktop.ui import inspector, wiring
-
-            assert inspector
-        except Exception as error:  # raised again in the GUI thread, where the report dialog is
-            self._imported.emit(error)
-            return
-        self._imported.emit((studio.Studio, wiring.Wiring))
 
     def _wire(self, found: Any) -> None:
         from desktop.state.bugs import BugReports
+
         bugs = BugReports(self.settings.home / "reports", self)
         bugs.install()
         if isinstance(found, Exception):
             raise found
         assert self.panels
         make_studio, make_wiring = found
+        shutil.rmtree(self.settings.home / "pasted", ignore_errors=True)  # the library has its own copies
         self.studio = make_studio(self._factory, self.settings, bugs, self)
         self.wiring = make_wiring(self.panels, self.studio)
         self.panels.composer.show_text(self.studio.drafts.typed("") or self.panels.composer.text)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from desktop.ui.images import Images
     from desktop.ui.turn_view import TurnView, WaitingView
 
-FIRST_SHOWN = 12
+FIRST_SHOWN = 4
 """Turns laid out at once when a session opens; earlier ones follow in the idle moments after it."""
-PER_MOMENT = 3
+PER_MOMENT = 1
 NEAR_END = 48
 EDGE = 12
 

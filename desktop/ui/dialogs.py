@@ -2,10 +2,9 @@
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from desktop.ui.parts import label, taken
-from desktop.ui.text_block import TextBlock
 from desktop.ui.words import Spoken, tr
 
 WIDTH = 480
@@ -66,13 +65,18 @@ def show_bug(parent: QWidget, path: str, text: str) -> QDialog:
     )
     if path:
         column.addWidget(label(tr("A report lies on this machine:"), "muted"))
-        where = TextBlock(tr("Where the report lies"))
-        where.show_plain(path)
+        where = QLineEdit(path)
+        where.setReadOnly(True)
+        where.setCursorPosition(0)
+        where.setAccessibleName(tr("Where the report lies"))
         column.addWidget(where)
+    column.addStretch(1)
     column.addSpacing(8)
     column.addLayout(_buttons(dialog, path, text))
     dialog.resize(WIDTH, column.totalHeightForWidth(WIDTH))
     dialog.show()
+    close = dialog.findChildren(QPushButton)[-1]
+    close.setFocus()
     return dialog
 
 

@@ -1,7 +1,7 @@
 """Sentences of the engine (errors, reasons of the adapter) in the language shown.
 
-The engine speaks English and knows no Qt; its sentences carry names and numbers. `resources/translations/engine_zh.json`
-pairs their patterns with Chinese ones. A sentence that has no pair is shown as it is.
+The engine speaks English and knows no Qt; its sentences carry names and numbers. The file `engine_zh.json` among the
+translations pairs their patterns with Chinese ones. A sentence that has no pair is shown as it is.
 """
 
 import json

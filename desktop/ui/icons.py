@@ -31,6 +31,8 @@ class _Engine(QIconEngine):
         painter.drawImage(rect, glyph(self._name, name, rect.width(), ratio))
 
     def pixmap(self, size: QSize, mode: QIcon.Mode, state: QIcon.State) -> QPixmap:
+        if size.isEmpty():
+            return QPixmap()
         pixmap = QPixmap(size)
         pixmap.fill(Qt.GlobalColor.transparent)
         painter = QPainter(pixmap)

@@ -136,7 +136,7 @@ def _rewritten(steps: tuple[AdapterStep, ...]) -> Section:
     names = {
         "as written": tr("as written"), "tidy": tr("tidied"), "your words": tr("your words"),
         "translate": tr("translated"), "style": tr("style"), "size": tr("size"), "settings": tr("settings"),
-        "consistency": tr("consistency"), "seed": tr("seed"), "truncate": tr("cut"),
+        "consistency": tr("consistency"), "seed": tr("seed"), "truncate": tr("length"),
     }  # fmt: skip
     section = Section(tr("Rewritten"))
     for step in steps:

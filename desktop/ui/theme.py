@@ -84,6 +84,10 @@ def apply_palette(app: QApplication, mode: str) -> None:
 def apply(app: QApplication, mode: str) -> None:
     """Show "light" or "dark": palette, style sheet, and icons, which ask for their colour when painted."""
     apply_palette(app, mode)
+    font = app.font()
+    if font.pixelSize() != size("body"):  # not in the style sheet: there it would be set for each widget again
+        font.setPixelSize(size("body"))
+        app.setFont(font)
     app.setStyleSheet(_style_sheet(mode))
 
 

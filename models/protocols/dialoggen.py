@@ -20,7 +20,7 @@ class DialogGen(TagProtocol):
     """Decision at the first token: `<draw>` or words."""
 
     name = "dialoggen"
-    decision = Decision(openers=("<draw>", "<画图>"), forbidden=("<draw>", "<画图>"))
+    decision = Decision(openers=("<draw>", "<画图>"), forbidden=("<draw>", "<画图>", "</draw>", "</画图>"))
     grammar = Grammar(TAGS)
 
     def system(self, request: TurnRequest) -> str:

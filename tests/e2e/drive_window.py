@@ -58,7 +58,9 @@ def write(text: str) -> None:
 
 
 def settled(count: int) -> Callable[[], bool]:
-    return lambda: len(session().branch) == count and not session().live and not limner.studio.busy  # type: ignore[union-attr]
+    return lambda: bool(
+        len(session().branch) == count and not session().live and limner.studio and not limner.studio.busy
+    )
 
 
 def say(text: str, name: str) -> None:
@@ -84,7 +86,8 @@ def turns() -> list[dict[str, Any]]:
         view = limner.panels.chat.view(turn.id)
         found.append(
             {
-                "text": turn.text, "state": turn.state, "error": turn.error, "raw": turn.reply.raw if turn.reply else "",
+                "text": turn.text, "state": turn.state, "error": turn.error,
+                "raw": turn.reply.raw if turn.reply else "",
                 "say": turn.reply.say if turn.reply else "", "p_draw": turn.p_draw,
                 "seeds": [p.spec.seed for p in turn.pictures], "prompts": [p.spec.prompt for p in turn.pictures],
                 "shown": view.said() if view else None,

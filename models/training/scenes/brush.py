@@ -69,7 +69,14 @@ class Brush:
             share = 0.38
             y = peak + (foot - peak) * share
             self.poly(
-                [(x - half * share, y), (x, peak), (x + half * share, y), (x + half * 0.12, y - 0.03), (x, y + 0.03), (x - half * 0.12, y - 0.03)],
+                [
+                    (x - half * share, y),
+                    (x, peak),
+                    (x + half * share, y),
+                    (x + half * 0.12, y - 0.03),
+                    (x, y + 0.03),
+                    (x - half * 0.12, y - 0.03),
+                ],
                 snow,
             )
 

@@ -62,9 +62,9 @@ def sprite(art_set: str, label: str) -> Image.Image:
     if kept.is_file():
         with Image.open(kept) as image:
             return image.convert("RGBA")
-    image = _draw(art_set, label, str(folder))
+    drawn = _draw(art_set, label, str(folder))
     kept.parent.mkdir(parents=True, exist_ok=True)
     partial = kept.with_suffix(f".{os.getpid()}.tmp")
-    image.save(partial, format="PNG")
+    drawn.save(partial, format="PNG")
     partial.replace(kept)
-    return image
+    return drawn

@@ -43,8 +43,7 @@ def finish_subject(sprite: Image.Image, style: str) -> Image.Image:
         vivid.putalpha(sprite.getchannel("A"))
         return _outlined(vivid, (28, 22, 34), step)
     if style == "sticker":
-        grey = _outlined(_outlined(sprite, (255, 255, 255), step * 2), (188, 190, 198), max(1, step // 2))
-        return grey
+        return _outlined(_outlined(sprite, (255, 255, 255), step * 2), (188, 190, 198), max(1, step // 2))
     return sprite
 
 
@@ -118,10 +117,21 @@ def _neon(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(lit + np.asarray(glow, np.float32) + [10, 6, 24], 0, 255).astype(np.uint8))
 
 
+#: Indigo, sea green, paper, vermilion, ochre, pine, ink, grey.
+_PRINT_INKS: tuple[Colour, ...] = (
+    (34, 58, 98),
+    (86, 128, 150),
+    (240, 226, 190),
+    (196, 70, 50),
+    (226, 178, 110),
+    (92, 118, 84),
+    (40, 36, 40),
+    (206, 204, 190),
+)
+
+
 def _ukiyo_e(image: Image.Image) -> Image.Image:
-    tones: list[int] = []
-    for colour in ((34, 58, 98), (86, 128, 150), (240, 226, 190), (196, 70, 50), (226, 178, 110), (92, 118, 84), (40, 36, 40), (206, 204, 190)):
-        tones += colour
+    tones = [value for colour in _PRINT_INKS for value in colour]
     palette = Image.new("P", (1, 1))
     palette.putpalette(tones + tones[-3:] * 248)
     few = image.filter(ImageFilter.MedianFilter(3)).quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")

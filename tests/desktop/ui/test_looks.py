@@ -1,6 +1,9 @@
 """What the eye and the screen reader get: contrast, words in both languages, names, nothing cut off."""
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,15 @@ def test_nothing_is_cut_off(open_window: Callable[..., Any], say: Any, until: An
     say(limner, "what does it eat?")
     limner.wiring.toggle_inspector()
     _check_room(limner.window, until)
+
+
+def test_nothing_is_cut_off_at_200_percent() -> None:
+    """The same, on a screen of twice the density."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", "cut_off and 900"]
+    environment = os.environ | {"QT_SCALE_FACTOR": "2", "QT_QPA_PLATFORM": "offscreen"}
+    root = Path(__file__).parents[3]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout[-3000:]
 
 
 def _check_room(window: QWidget, until: Any) -> None:
