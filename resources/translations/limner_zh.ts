@@ -316,8 +316,8 @@
       <translation>种子</translation>
     </message>
     <message>
-      <source>cut</source>
-      <translation>截断</translation>
+      <source>length</source>
+      <translation>长度</translation>
     </message>
     <message>
       <source>Rewritten</source>
