@@ -90,7 +90,9 @@ class _Bare:
     def __init__(self, engine: Engine) -> None:
         arguments = [json.dumps(to_json(engine.describe(kind))) for kind in ("mllm", "t2i")]
         entry = [sys.executable, "-m", "desktop", "--measure", "bare_turn", *arguments]
-        self.process = subprocess.Popen(entry, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            entry, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
 
     def __enter__(self) -> "_Bare":
         self._line("ready")

@@ -58,7 +58,7 @@ class Empty(Spoken, QWidget):
     def retranslate(self) -> None:
         self.heading.setText(tr("What shall appear?"))
         self.lead.setText(tr("Say it in your own words, then say what should change. Or begin with one of these:"))
-        fox, owl = tr("Draw a red fox in the snow"), tr("Draw an owl in a forest, watercolor")
+        fox, owl = tr("Draw a red fox in the snow"), tr("Draw an owl in a forest, cartoon")
         eat = tr("What does a fox eat?")
         for button, text in zip(self.buttons, (fox, owl, eat), strict=True):
             button.setText(text)

@@ -48,8 +48,8 @@
       <translation>画一只雪地里的红狐狸</translation>
     </message>
     <message>
-      <source>Draw an owl in a forest, watercolor</source>
-      <translation>画一只森林里的猫头鹰，水彩风格</translation>
+      <source>Draw an owl in a forest, cartoon</source>
+      <translation>画一只森林里的猫头鹰，卡通风格</translation>
     </message>
     <message>
       <source>Everything stays on this machine.</source>
