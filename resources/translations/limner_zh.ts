@@ -49,7 +49,7 @@
     </message>
     <message>
       <source>Draw an owl in a forest, cartoon</source>
-      <translation>画一只森林里的猫头鹰，卡通风格</translation>
+      <translation>画一只森林里的猫头鹰</translation>
     </message>
     <message>
       <source>Everything stays on this machine.</source>

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import torch
-from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -49,8 +49,9 @@ def new_text_encoder(config: PainterConfig, tokenizer: CLIPTokenizer) -> TextEnc
 
 def new_scheduler(config: PainterConfig) -> Scheduler:
     """v-prediction over Stable Diffusion's scaled_linear schedule, with a larger end: almost nothing of the picture is
-    left at the last step (1.5% instead of 7%), yet sigma stays finite, so that every scheduler can take its place."""
-    return DPMSolverMultistepScheduler(
+    left at the last step (1.5% instead of 7%), yet sigma stays finite, so that every scheduler can take its place.
+    DDIM is what is written down, because its configuration also tells the others not to clip latents."""
+    return DDIMScheduler(
         num_train_timesteps=1000,
         beta_start=0.00085,
         beta_end=config.beta_end,
@@ -58,8 +59,8 @@ def new_scheduler(config: PainterConfig) -> Scheduler:
         prediction_type="v_prediction",
         timestep_spacing="trailing",
         steps_offset=1,
-        algorithm_type="dpmsolver++",
-        solver_order=2,
+        clip_sample=False,
+        set_alpha_to_one=False,
     )
 
 
@@ -100,6 +101,7 @@ def draw_prompts(
 ) -> list[np.ndarray]:
     """One byte picture (H × W × 3) a prompt; the i-th has the seed `seed + i`, whatever the batch."""
     drawn: list[np.ndarray] = []
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
     for part in range(math.ceil(len(prompts) / 15)):
         asked = prompts[part * 15 : part * 15 + 15]
         noise = [torch.Generator("cpu").manual_seed(seed + part * 15 + i) for i in range(len(asked))]
