@@ -151,8 +151,8 @@ def link_project():
 
 
 def digest(lock):
-    text = (LOCKS / lock).read_bytes() + sys.version.encode() + str(ROOT).encode()
-    return hashlib.sha256(text).hexdigest()
+    """What a stamp stands for: the pins of this lock file, installed for this folder."""
+    return hashlib.sha256((LOCKS / lock).read_bytes() + str(ROOT).encode()).hexdigest()
 
 
 def stamp_path(lock):
