@@ -32,7 +32,6 @@ def artifacts() -> Path:
 def starters() -> Iterator[dict[str, object]]:
     """The descriptions of the starter pair as the registry finds them: {"mllm": …, "t2i": …}."""
     from models.registry import Registry
-
     from resources import resource
 
     found = Registry([resource("models")]).scan()

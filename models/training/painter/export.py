@@ -112,6 +112,11 @@ def export_painter(config: PainterConfig, folder: Path, model: Path) -> None:
     model.mkdir(parents=True, exist_ok=True)
     write_diffusers(pipeline, model)
     write_onnx(model)
-    save_grid(draw_prompts(open_folder(model), contact_prompts(config), steps=STEPS), 6, model / "contact-sheet.png")
+    save_grid(
+        draw_prompts(open_folder(model), contact_prompts(config), steps=STEPS),
+        6,
+        model / "contact-sheet.png",
+        colours=200,
+    )
     told = json.dumps(manifest(config, model), indent=1, ensure_ascii=False)
     (model / MANIFEST).write_text(told + "\n", encoding="utf-8")
