@@ -1,9 +1,9 @@
 """Where the text encoder starts: as a bag of words.
 
-Trained from CLIP's random start, with small data, the encoder soon said nothing but the background: exchanging the
-subject in a caption changed the U-Net's loss by 0.000 after 80,000 pictures. So the first layer begins as a plain mean
-over the words read so far, without the words every caption has, and the other layers begin as nothing. Every word then
-reaches every position with the same strength, and training goes on from there. Knows no U-Net.
+From a random start, with small data, the encoder soon said little but the background: exchanging the subject, lens or
+style in a caption changed the U-Net's loss by less than 0.01 (at the noisiest level; the background: 0.37 and more). So
+the first layer begins as a plain mean over the words read so far, without the words every caption has, and the other
+layers begin as nothing. Every word then reaches every later position with much the same strength. Knows no U-Net.
 """
 
 from collections import Counter

@@ -270,8 +270,3 @@ def train_unet(config: PainterConfig, folder: Path) -> None:
     trainer.save()
     if not stop.asked:
         trainer.preview()
-
-
-def example_caption(config: PainterConfig) -> str:
-    """One caption of the run, for the log."""
-    return plain_caption(random_scene(config, random.Random(0)))

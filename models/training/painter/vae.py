@@ -30,8 +30,8 @@ from models.training.painter.untyped import Vae
 #: Pictures kept for cropping; a part is replaced at every step, so that rendering never holds training up.
 POOL = 768
 FRESH_PER_STEP = 2
-#: Few groups with many channels each: with two channels a group, the norm before the last convolution wipes out the
-#: colour of an even picture (seen: no greens after 2,000 steps).
+#: Few groups with many channels each: with two channels a group, the norm before the last convolution can wipe
+#: out the colour of an even picture (no greens were seen after 2,200 steps; with two groups they came soon).
 NORM_GROUPS = 2
 
 
