@@ -73,8 +73,13 @@ class WorkerProcess:
         self._outbox.put(encode(Frame(message)))
 
     def alive(self) -> bool:
-        """Not yet ended."""
-        return self._process.poll() is None
+        """Not yet ended. A killed process of several threads is a zombie for a moment before it can be waited for."""
+        if self._process.poll() is not None:
+            return False
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
 
     def rss(self) -> int:
         """Resident memory in bytes, 0 if it has ended."""

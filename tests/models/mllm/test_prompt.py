@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from models.contracts import BadInputError, ImageRef, Message
 from models.mllm.llama import LlamaMllm
 from models.mllm.vision import PicturePiece
+from models.training.director.vocabulary import build_tokenizer, read_vocabulary_exactly
 from tests.models.mllm.conftest import STARTER, SYSTEM, ask, assistant, user
 
 Pictures = Callable[[str], ImageRef]
@@ -20,7 +21,7 @@ SPECIALS = ("<draw>", "</draw>", "<|im_start|>", "<|im_end|>", "<|endoftext|>", 
 @pytest.fixture(scope="module")
 def trained_with() -> Tokenizer:
     """The tokenizer the starter was trained with."""
-    return Tokenizer.from_file(str(STARTER / "tokenizer.json"))
+    return build_tokenizer(read_vocabulary_exactly(STARTER / "limner-starter-vl.gguf"))
 
 
 def plain(*texts: str) -> list[Message]:
